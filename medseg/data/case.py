@@ -1,0 +1,71 @@
+"""A case and its files; a volume and its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medseg.geometry import Grid
+from medseg.labels import LabelScheme
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination: the files of its channels and, if known, of its label.
+
+    Attributes:
+        id: unique in the data set; names the outputs.
+        images: one file per channel in the order of `Dataset.channels`, or a single file that holds
+            all of them (a 4D NIfTI, an RGB picture).
+        label: the reference mask, or ``None``.
+        group: what must not straddle folds (the patient); ``None``: the case itself.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data format reads from a folder.
+
+    Attributes:
+        format: name of the format that read it.
+        root: the folder.
+        cases: the cases with a label, sorted by id.
+        unlabelled: the cases without.
+        channels: channel names in order (``("FLAIR", "T1w", "T1gd", "T2w")``, ``("CT",)``).
+        labels: the label scheme.
+        value_map: file value -> label value, applied when a label file is read (``{255: 1}``).
+        notes: what was odd about the folder, in words for the user; never fatal.
+    """
+
+    format: str
+    root: Path
+    cases: tuple[Case, ...]
+    channels: tuple[str, ...]
+    labels: LabelScheme
+    unlabelled: tuple[Case, ...] = ()
+    value_map: Mapping[int, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Volume(NamedTuple):
+    """An image in memory: ``data`` float32 ``(C, I, J, K)`` or ``(C, I, J)``, and its grid."""
+
+    data: np.ndarray
+    grid: Grid
+    header: Any = None
+
+
+class LabelVolume(NamedTuple):
+    """A mask in memory: ``data`` of label *indices*, uint8 ``(I, J, K)`` or ``(I, J)``."""
+
+    data: np.ndarray
+    grid: Grid

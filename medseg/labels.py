@@ -1,0 +1,145 @@
+"""What a network's outputs mean: exclusive classes, or overlapping regions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """Names and file values of the classes of a segmentation.
+
+    Attributes:
+        values: name -> integer stored in label files, background (0) included and first.
+        regions: name -> file values whose union is the region (BraTS: ``TC = (1, 4)``), or empty.
+            Regions may overlap; each gets a sigmoid output of its own.
+        order: with regions: the file value that decoding writes for each region, in the order of
+            ``regions``; later regions overwrite earlier ones. Decoding wants the largest first:
+            WT -> 2, TC -> 1, ET -> 4.
+
+    Inside medseg a label array holds *indices* ``0 … len(values) - 1`` in the order of ``values``;
+    file values appear only where files are read and written (`to_index`, `to_value`).
+    """
+
+    values: Mapping[str, int]
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    order: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = {str(name): int(value) for name, value in self.values.items()}
+        values = dict(sorted(values.items(), key=lambda item: (item[1] != 0, item[1])))
+        if 0 not in values.values():
+            values = {"background": 0, **values}
+        if len(set(values.values())) != len(values):
+            raise InputError("two labels share one value", found=str(values))
+        if len(values) < 2:
+            raise InputError("there is no class beside the background", found=str(values))
+        regions = {str(k): tuple(int(v) for v in vs) for k, vs in self.regions.items()}
+        for name, members in regions.items():
+            unknown = sorted(set(members) - set(values.values()))
+            if unknown or not members or 0 in members:
+                raise InputError(
+                    f"region {name!r} must unite declared foreground values",
+                    expected=f"some of {sorted(v for v in values.values() if v)}",
+                    found=str(list(members)),
+                )
+        order = tuple(int(v) for v in self.order)
+        if regions and not order:
+            order = _decoding_order(regions)
+        if len(order) != len(regions):
+            raise InputError(
+                "the decoding order must give one label value per region",
+                expected=f"{len(regions)} values",
+                found=str(order),
+            )
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "regions", regions)
+        object.__setattr__(self, "order", order)
+
+    @property
+    def num_outputs(self) -> int:
+        """Channels of the network: classes with background, or regions."""
+        return len(self.regions) or len(self.values)
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        """Names of what is scored: the regions, or the classes without background."""
+        return tuple(self.regions) if self.regions else tuple(self.values)[1:]
+
+    def to_index(self, label: np.ndarray) -> np.ndarray:
+        """Turn file values ``(…)`` into ``uint8`` indices.
+
+        Raises:
+            InputError: a value is not declared. Values within 0.01 of an integer count as it: label
+                files stored as scaled floats read as 0.99999997.
+        """
+        label = np.asarray(label)
+        rounded = label if label.dtype.kind in "iub" else np.rint(label)
+        if rounded is not label and not np.all(np.abs(label - rounded) <= 0.01):
+            worst = label[~(np.abs(label - rounded) <= 0.01)].flat[0]
+            raise InputError("label values must be whole numbers", found=str(float(worst)))
+        out = np.zeros(label.shape, dtype=np.uint8)
+        known = np.zeros(label.shape, dtype=bool)
+        for index, value in enumerate(self.values.values()):
+            mask = rounded == value
+            out[mask] = index
+            known |= mask
+        if not known.all():
+            unknown = np.unique(rounded[~known])[:10].tolist()
+            raise InputError(
+                "the label holds values that are not declared",
+                expected=f"values {list(self.values.values())}",
+                found=f"also {[int(v) if float(v).is_integer() else v for v in unknown]}",
+                remedy="declare them under data.labels, or map them with data.value_map",
+            )
+        return out
+
+    def to_value(self, index: np.ndarray) -> np.ndarray:
+        """Turn indices ``(…)`` back into file values (uint8, or int32 where they do not fit)."""
+        table = np.array(list(self.values.values()))
+        kind = np.uint8 if table.min() >= 0 and table.max() <= 255 else np.int32
+        return table.astype(kind)[index]
+
+    def region_indices(self) -> tuple[tuple[int, ...], ...]:
+        """Give the indices that make up each output that is scored, in the order of `foreground`."""
+        if not self.regions:
+            return tuple((i,) for i in range(1, len(self.values)))
+        index = {value: i for i, value in enumerate(self.values.values())}
+        return tuple(tuple(index[v] for v in members) for members in self.regions.values())
+
+    def to_dict(self) -> dict:
+        """Return plain containers for JSON, YAML and checkpoints."""
+        return {
+            "values": dict(self.values),
+            "regions": {name: list(members) for name, members in self.regions.items()},
+            "order": list(self.order),
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping) -> LabelScheme:
+        """Rebuild from `to_dict`."""
+        return cls(state["values"], state.get("regions", {}), tuple(state.get("order", ())))
+
+
+def _decoding_order(regions: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Give each region the value that no region inside it owns.
+
+    For nested regions this is unique: WT = {1, 2, 3} over TC = {1, 3} owns 2.
+    """
+    order = []
+    for name, members in regions.items():
+        inner = {v for other in regions.values() if set(other) < set(members) for v in other}
+        own = sorted(set(members) - inner)
+        if len(own) != 1:
+            raise InputError(
+                f"region {name!r} does not say which label decoding should write",
+                expected="nested regions that leave one label each, or data.region_order",
+                found=f"its own labels: {own}",
+            )
+        order.append(own[0])
+    return tuple(order)

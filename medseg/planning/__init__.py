@@ -1,0 +1,1 @@
+"""Fingerprint numbers to a plan: pure arithmetic, no files, no torch."""

@@ -1,0 +1,100 @@
+"""The plan: every number that follows from the data and that training and prediction need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How one channel's intensities are scaled.
+
+    Attributes:
+        scheme: ``ct`` clips to [lower, upper], then (x - mean) / std of the data set; ``zscore``
+            uses each image's own mean and std; ``none`` leaves the values.
+        masked: z-score over the non-zero voxels only, zeros stay zero.
+        lower, upper, mean, std: in the units of the image (CT: HU); used by ``ct``.
+    """
+
+    scheme: Literal["ct", "zscore", "none"] = "zscore"
+    masked: bool = False
+    lower: float = 0.0
+    upper: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True)
+class PreprocessingPlan:
+    """What turns a scanner's file into the array that the network sees; part of the cache's key.
+
+    Attributes:
+        orientation: axis codes to bring the array to (``RAS``), or ``None`` for pictures (2D).
+        crop: ``nonzero`` crops to the box of non-zero voxels, ``none`` does not.
+        spacing: target spacing in mm per axis.
+        normalisation: one entry per channel.
+    """
+
+    orientation: str | None
+    crop: Literal["nonzero", "none"]
+    spacing: tuple[float, ...]
+    normalisation: tuple[Normalisation, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the data decide.
+
+    Attributes:
+        preprocessing: see `PreprocessingPlan`.
+        patch_size: voxels per axis at the target spacing.
+        batch_size: patches per training step.
+        strides: per stage of the encoder, per axis; the first stage is all ones.
+        kernels: per stage, per axis.
+        features: channels per stage.
+    """
+
+    preprocessing: PreprocessingPlan
+    patch_size: tuple[int, ...]
+    batch_size: int
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    features: tuple[int, ...]
+
+    @property
+    def spatial_dims(self) -> int:
+        """2 or 3."""
+        return len(self.patch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the flat plain mapping that ``plan.yaml`` and checkpoints hold."""
+        pre = asdict(self.preprocessing)
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "preprocessing"}
+        return _plain({**pre, **own})
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Plan:
+        """Rebuild from `to_dict`."""
+        return cls(
+            preprocessing=PreprocessingPlan(
+                orientation=state["orientation"],
+                crop=state["crop"],
+                spacing=tuple(float(s) for s in state["spacing"]),
+                normalisation=tuple(Normalisation(**n) for n in state["normalisation"]),
+            ),
+            patch_size=tuple(int(n) for n in state["patch_size"]),
+            batch_size=int(state["batch_size"]),
+            strides=tuple(tuple(int(n) for n in s) for s in state["strides"]),
+            kernels=tuple(tuple(int(n) for n in k) for k in state["kernels"]),
+            features=tuple(int(n) for n in state["features"]),
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
