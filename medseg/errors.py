@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -61,6 +62,13 @@ class InputErrors(InputError):
 
 class Interrupted(MedsegError):
     """The user pressed Ctrl-C and the work stopped at a safe point; exit code 130."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'?"`` for the closest known name, or an empty string."""
+    folded = {str(k).lower(): str(k) for k in known}
+    close = get_close_matches(str(name).lower(), folded, n=1)
+    return f"did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def _rebuild(kind: type[InputError], state: dict) -> InputError:

@@ -37,6 +37,8 @@ class LabelScheme:
             values = {"background": 0, **values}
         if len(set(values.values())) != len(values):
             raise InputError("two labels share one value", found=str(values))
+        if len(values) > 256:
+            raise InputError("there are too many labels", expected="256", found=str(len(values)))
         if len(values) < 2:
             raise InputError("there is no class beside the background", found=str(values))
         regions = {str(k): tuple(int(v) for v in vs) for k, vs in self.regions.items()}
@@ -83,21 +85,27 @@ class LabelScheme:
         if rounded is not label and not np.all(np.abs(label - rounded) <= 0.01):
             worst = label[~(np.abs(label - rounded) <= 0.01)].flat[0]
             raise InputError("label values must be whole numbers", found=str(float(worst)))
-        out = np.zeros(label.shape, dtype=np.uint8)
-        known = np.zeros(label.shape, dtype=bool)
-        for index, value in enumerate(self.values.values()):
-            mask = rounded == value
-            out[mask] = index
-            known |= mask
-        if not known.all():
-            unknown = np.unique(rounded[~known])[:10].tolist()
+        declared = np.array(list(self.values.values()))
+        low, high = int(declared.min()), int(declared.max())
+        inside = not label.size or (low <= rounded.min() and rounded.max() <= high)
+        if inside and high - low < 65536:
+            # One look-up instead of a pass per class: a hundred classes take no longer than two.
+            table = np.full(high - low + 1, -1, dtype=np.int16)
+            table[declared - low] = np.arange(len(declared))
+            found = table[rounded.astype(np.int32) - low]
+        else:
+            found = np.full(label.shape, -1, dtype=np.int16)
+            for index, value in enumerate(declared):
+                found[rounded == value] = index
+        if found.size and found.min() < 0:
+            unknown = np.unique(rounded[found < 0])[:10]
             raise InputError(
                 "the label holds values that are not declared",
-                expected=f"values {list(self.values.values())}",
-                found=f"also {[int(v) if float(v).is_integer() else v for v in unknown]}",
+                expected=f"values {declared.tolist()}",
+                found=f"also {[int(v) for v in unknown]}",
                 remedy="declare them under data.labels, or map them with data.value_map",
             )
-        return out
+        return found.astype(np.uint8)
 
     def to_value(self, index: np.ndarray) -> np.ndarray:
         """Turn indices ``(…)`` back into file values (uint8, or int32 where they do not fit)."""
@@ -106,7 +114,7 @@ class LabelScheme:
         return table.astype(kind)[index]
 
     def region_indices(self) -> tuple[tuple[int, ...], ...]:
-        """Give the indices that make up each output that is scored, in the order of `foreground`."""
+        """Give the indices that make up each output that is scored, ordered as `foreground`."""
         if not self.regions:
             return tuple((i,) for i in range(1, len(self.values)))
         index = {value: i for i, value in enumerate(self.values.values())}

@@ -44,6 +44,8 @@ class Dataset:
         labels: the label scheme.
         value_map: file value -> label value, applied when a label file is read (``{255: 1}``).
         notes: what was odd about the folder, in words for the user; never fatal.
+        splits: the folds that the data set itself declares (a ``fold`` column), as
+            ``{"train": [ids], "val": [ids]}`` each; empty where it declares none.
     """
 
     format: str
@@ -54,6 +56,7 @@ class Dataset:
     unlabelled: tuple[Case, ...] = ()
     value_map: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    splits: tuple[Mapping[str, list[str]], ...] = ()
 
 
 class Volume(NamedTuple):

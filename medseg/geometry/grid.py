@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,25 @@ class Grid:
         n = len(shape)
         return cls(tuple(shape), np.diag([*np.broadcast_to(spacing, n).astype(float), 1.0]))
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Grid)
+            and self.shape == other.shape
+            and np.array_equal(self.affine, other.affine)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.affine.tobytes()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain containers for JSON; the floats survive exactly."""
+        return {"shape": list(self.shape), "affine": self.affine.tolist()}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Grid:
+        """Rebuild from `to_dict`."""
+        return cls(tuple(state["shape"]), np.array(state["affine"], dtype=np.float64))
+
     @property
     def ndim(self) -> int:
         """Number of spatial axes."""
@@ -49,6 +69,17 @@ class Grid:
     def spacing(self) -> tuple[float, ...]:
         """Millimetres between neighbouring voxel centres, per axis."""
         return tuple(float(s) for s in np.linalg.norm(self.affine[:-1, :-1], axis=0))
+
+    def reorient(self, axes: Sequence[int], flips: Sequence[bool]) -> Grid:
+        """Return the grid of ``array.transpose(axes)`` with the flagged new axes then flipped."""
+        n = self.ndim
+        shape = tuple(self.shape[axis] for axis in axes)
+        to_source = np.zeros((n + 1, n + 1))
+        to_source[n, n] = 1.0
+        for new, (old, flip) in enumerate(zip(axes, flips, strict=True)):
+            to_source[old, new] = -1.0 if flip else 1.0
+            to_source[old, n] = shape[new] - 1 if flip else 0.0
+        return Grid(shape, self.affine @ to_source)
 
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """Return the grid of ``array[start:stop]`` (negative starts pad)."""
@@ -69,9 +100,9 @@ class Grid:
         return Grid(tuple(shape), affine)
 
     def shape_at(self, spacing: Sequence[float]) -> tuple[int, ...]:
-        """Return the number of voxels per axis that this box has at ``spacing`` (mm), at least 1."""
+        """Return the voxels per axis that this box has at ``spacing`` (mm), at least 1."""
         return tuple(
-            max(1, int(round(n * old / new)))
+            max(1, round(n * old / new))
             for n, old, new in zip(self.shape, self.spacing, spacing, strict=True)
         )
 

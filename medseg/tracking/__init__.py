@@ -1,1 +1,57 @@
-"""tracking."""
+"""Where numbers, pictures and files of a run go: CSV, TensorBoard, W&B, and the terminal.
+
+Names load when they are used: importing this package imports neither Lightning nor wandb.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medseg.tracking.artifacts import log_artifacts
+    from medseg.tracking.curves import CurvesCallback
+    from medseg.tracking.loggers import build_loggers, close_loggers
+    from medseg.tracking.options import CsvOptions as csv
+    from medseg.tracking.options import TensorBoardOptions as tensorboard
+    from medseg.tracking.options import WandbOptions as wandb
+    from medseg.tracking.overlay_callback import OverlayCallback
+    from medseg.tracking.overlays import overlay
+    from medseg.tracking.progress import TrainingProgress
+    from medseg.tracking.throughput import ThroughputCallback
+
+__all__ = [
+    "CurvesCallback",
+    "OverlayCallback",
+    "ThroughputCallback",
+    "TrainingProgress",
+    "build_loggers",
+    "close_loggers",
+    "csv",
+    "log_artifacts",
+    "overlay",
+    "tensorboard",
+    "wandb",
+]
+
+# name -> module, attribute; csv, tensorboard and wandb are what a recipe may say about each
+_HOMES = {
+    "CurvesCallback": ("curves", "CurvesCallback"),
+    "OverlayCallback": ("overlay_callback", "OverlayCallback"),
+    "ThroughputCallback": ("throughput", "ThroughputCallback"),
+    "TrainingProgress": ("progress", "TrainingProgress"),
+    "build_loggers": ("loggers", "build_loggers"),
+    "close_loggers": ("loggers", "close_loggers"),
+    "csv": ("options", "CsvOptions"),
+    "log_artifacts": ("artifacts", "log_artifacts"),
+    "overlay": ("overlays", "overlay"),
+    "tensorboard": ("options", "TensorBoardOptions"),
+    "wandb": ("options", "WandbOptions"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

@@ -1,1 +1,1 @@
-"""data/prepare."""
+"""Read, preprocess, cache and write single cases; fingerprint a data set. No torch."""

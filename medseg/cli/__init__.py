@@ -1,0 +1,43 @@
+"""The command line: parses arguments, imports a stage when it is dispatched, maps errors to exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from medseg.errors import InputError, Interrupted
+
+OK, OUR_FAULT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``medseg`` and return its exit code.
+
+    0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input, with what mends it.
+    130: interrupted by Ctrl-C.
+    """
+    from medseg.cli.parser import parse
+
+    arguments = parse(argv)
+    try:
+        return arguments.act(arguments) or OK
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_FAULT
+    except Interrupted as error:
+        print(f"\n{error}", file=sys.stderr)
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`medseg recipes | head`); keep Python from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("this is a fault of medseg, not yours; please report it", file=sys.stderr)
+        return OUR_FAULT

@@ -1,0 +1,27 @@
+"""From the arguments that recipe verbs share to a `Job`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from medseg.cli.output import reporter
+from medseg.recipe import load
+from medseg.stages.job import Job
+from medseg.stages.run_folder import RunFolder
+
+
+def open_job(arguments: Namespace) -> Job:
+    """Read and check the recipe, and open its run folder.
+
+    Raises:
+        InputError: the recipe has mistakes, or the run folder holds another recipe's run.
+    """
+    trust = tuple(arguments.trust)
+    recipe = load(arguments.recipe, arguments.overrides, trust=trust)
+    return Job(
+        recipe=recipe,
+        folder=RunFolder(recipe, overwrite=arguments.overwrite),
+        report=reporter(arguments),
+        trust=trust,
+        overwrite=arguments.overwrite,
+    )

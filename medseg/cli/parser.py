@@ -1,0 +1,148 @@
+"""Every verb and its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from rich_argparse import RichHelpFormatter
+
+from medseg import __version__
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; ``act`` of the result is the function to call with it."""
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # Overrides may stand behind options: `medseg run r.yaml --overwrite trainer.budget=4m`.
+    overrides = [a for a in rest if "=" in a and not a.startswith("-")]
+    unknown = [a for a in rest if a not in overrides]
+    if unknown or (overrides and not hasattr(arguments, "overrides")):
+        parser.error(f"unknown arguments: {' '.join(unknown or overrides)}")
+    if overrides:
+        arguments.overrides = [*arguments.overrides, *overrides]
+    for word in getattr(arguments, "overrides", ()):
+        if "=" not in word:
+            parser.error(f"an override is key=value, got {word!r}")
+    return arguments
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of ``medseg``."""
+    parser = argparse.ArgumentParser(
+        prog="medseg",
+        description="Train, predict and evaluate medical image segmentation from recipes.",
+        epilog="First steps: medseg recipes; medseg run quickstart; medseg init DATA_FOLDER.",
+        formatter_class=RichHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"medseg {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, text: str, act: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(
+            name, help=text, description=text, formatter_class=RichHelpFormatter
+        )
+        sub.set_defaults(act=_dispatch(act))
+        sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        return sub
+
+    _recipe(verb("run", "All stages of a recipe; done ones are skipped.", "run"), overwrite=True)
+    inspect = verb("inspect", "Say what the data are, and what is odd in them.", "inspect")
+    _recipe(inspect, what="recipe or data folder", overwrite=True)
+    _recipe(verb("plan", "Write plan.yaml: what follows from the data.", "plan"), overwrite=True)
+    _recipe(verb("preprocess", "Fill the cache of preprocessed cases.", "preprocess"), overwrite=True)
+    fit = verb("fit", "Train.", "fit")
+    _recipe(fit, overwrite=True)
+    fit.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+
+    predict = verb("predict", "Write masks on the grid of the input files.", "predict")
+    predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
+    predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder")
+    predict.add_argument("--format", default=None, help="data format that groups the files (default: the run's)")
+    predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    predict.add_argument("--dry-run", action="store_true", help="show how files form cases, and stop")
+    _shared(predict)
+
+    evaluate = verb("evaluate", "Compare masks with references, case by case.", "evaluate")
+    evaluate.add_argument("predictions", type=Path, metavar="PRED", help="folder of masks")
+    evaluate.add_argument("references", type=Path, metavar="REF", help="folder of masks")
+    evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="metrics.json to write")
+    evaluate.add_argument(
+        "--labels", metavar="LABELS", help="preset, labels.json or recipe (default: PRED/labels.json)"
+    )
+    evaluate.add_argument(
+        "--empty",
+        choices=("skip", "one"),
+        default="skip",
+        help="both masks empty: leave the case out of the mean, or count Dice 1 as BraTS does",
+    )
+    evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+    validate = verb("validate", "Check recipes without running anything.", "validate")
+    validate.add_argument("recipe", nargs="*", metavar="RECIPE", help="default: all that ship")
+    validate.add_argument("--trust", **_TRUST)
+    validate.set_defaults(overrides=[])
+
+    init = verb("init", "Recognise a data folder and write a commented recipe for it.", "init")
+    init.add_argument("folder", type=Path, metavar="DATA_FOLDER")
+    init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
+    init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
+
+    verb("recipes", "List the recipes that ship.", "recipes")
+    doctor = verb("doctor", "Check versions, devices, memory and disk.", "doctor")
+    doctor.set_defaults(overrides=[])
+
+    phantom = verb("phantom", "Write an artificial data set.", "phantom")
+    phantom.add_argument("kind", metavar="KIND", help="mr, brats or cells")
+    phantom.add_argument("output", type=Path, metavar="OUT")
+    phantom.add_argument("--cases", type=int, default=None, help="number of cases")
+    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--overwrite", action="store_true", help="replace an existing folder")
+
+    download = verb("download", "Fetch a Medical Segmentation Decathlon task.", "download")
+    download.add_argument("task", metavar="TASK", help="for example Task04_Hippocampus")
+    download.add_argument("-o", "--output", type=Path, default=Path("data"), metavar="FOLDER")
+    return parser
+
+
+_TRUST = {
+    "action": "append",
+    "default": [],
+    "metavar": "PACKAGE",
+    "help": "allow components of this package to be imported and run",
+}
+
+
+def _recipe(sub: argparse.ArgumentParser, *, what: str = "recipe", overwrite: bool) -> None:
+    sub.add_argument("recipe", metavar="RECIPE", help=f"{what}: a file, or the name of a shipped one")
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe")
+    _shared(sub)
+
+
+def _shared(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--trust", **_TRUST)
+    sub.add_argument("--overwrite", action="store_true", help="replace existing results")
+
+
+def _dispatch(stage: str) -> Callable[[argparse.Namespace], int | None]:
+    """Import the stage only when its verb is used: ``--help`` must not wait for torch."""
+
+    def act(arguments: argparse.Namespace) -> int | None:
+        try:
+            module = import_module(f"medseg.cli.verbs.{stage}")
+        except ModuleNotFoundError as error:
+            if error.name and error.name.startswith("medseg"):
+                raise
+            print(
+                f"error: the package {error.name!r} is missing\n  remedy: pip install {error.name}",
+                file=sys.stderr,
+            )
+            return 2
+        return module.act(arguments)
+
+    return act

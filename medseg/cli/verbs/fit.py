@@ -1,0 +1,17 @@
+"""``medseg fit``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from medseg.cli.job import open_job
+from medseg.cli.output import print_json
+from medseg.stages import fit
+
+
+def act(arguments: Namespace) -> None:
+    """Train the recipe's fold."""
+    job = open_job(arguments)
+    best = fit.run(job, resume=arguments.resume)
+    job.report.say(f"best checkpoint: {best}")
+    print_json(arguments, {"checkpoint": str(best)})

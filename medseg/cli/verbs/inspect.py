@@ -1,0 +1,38 @@
+"""``medseg inspect``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from medseg.cli.job import open_job
+from medseg.cli.output import print_json, reporter
+from medseg.planning.fingerprint import Fingerprint
+from medseg.stages import inspect, look
+
+
+def act(arguments: Namespace) -> None:
+    """Inspect a recipe's data set into its run folder, or look at a data folder."""
+    say = reporter(arguments)
+    if Path(arguments.recipe).is_dir():
+        dataset, found = look.at_folder(Path(arguments.recipe), report=say)
+        notes = dataset.notes
+    else:
+        job = open_job(arguments)
+        found = inspect.run(job)
+        notes = job.dataset.notes
+    say.table("", ("", "value"), _rows(found))
+    print_json(arguments, {**found.to_dict(), "problems": [*notes, *look.problems(found)]})
+
+
+def _rows(found: Fingerprint) -> list[tuple[str, str]]:
+    shapes = list(zip(*(case.shape for case in found.cases), strict=True))
+    spacings = list(zip(*(case.spacing for case in found.cases), strict=True))
+    return [
+        ("cases", str(len(found.cases))),
+        ("channels", ", ".join(found.channels)),
+        ("labels", ", ".join(f"{k} {v}" for k, v in found.labels["values"].items())),
+        ("regions", ", ".join(found.labels.get("regions") or {}) or "none"),
+        ("shape", " x ".join(f"{min(n)}-{max(n)}" for n in shapes)),
+        ("spacing (mm)", " x ".join(f"{min(s):.3g}-{max(s):.3g}" for s in spacings)),
+    ]

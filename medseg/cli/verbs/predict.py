@@ -1,0 +1,30 @@
+"""``medseg predict``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from medseg.cli.output import print_json, reporter
+from medseg.stages import new_cases
+
+
+def act(arguments: Namespace) -> None:
+    """Write masks for files that are in no data set."""
+    say = reporter(arguments)
+    cases = new_cases.group(arguments.run, arguments.inputs, format=arguments.format)
+    if arguments.dry_run:
+        rows = [(case.id, ", ".join(path.name for path in case.images)) for case in cases]
+        say.table("How the files form cases", ("case", "files"), rows)
+        print_json(arguments, {case.id: [str(p) for p in case.images] for case in cases})
+        return
+    written = new_cases.predict(
+        arguments.run,
+        cases,
+        arguments.output,
+        report=say,
+        device=arguments.device,
+        trust=tuple(arguments.trust),
+        overwrite=arguments.overwrite,
+    )
+    say.say(f"wrote {len(written)} masks into {arguments.output}")
+    print_json(arguments, [str(path) for path in written])

@@ -1,0 +1,217 @@
+"""The known formats: recognise one, read it, or group loose files by its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from medseg.data.case import Case, Dataset
+from medseg.data.formats import brats, datalist, decathlon, files, folders, nnunet
+from medseg.data.formats.layout import Recognition
+from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.patterns import compile_pattern
+from medseg.data.formats.scheme import Labels, Regions, settle
+from medseg.errors import InputError, did_you_mean
+
+FORMATS: dict[str, ModuleType] = {
+    module.NAME: module for module in (decathlon, nnunet, brats, folders, datalist)
+}
+
+
+def recognise(root: str | Path) -> Recognition:
+    """Name the format of a folder (or of a datalist file) and say what speaks for it.
+
+    Raises:
+        InputError: the folder is missing or empty, fits no format, or fits several; the message
+            says what was looked for and where.
+    """
+    root = _resolve(root)
+    if root.is_file():
+        if root.suffix.lower() in (".csv", ".tsv", ".json"):
+            return Recognition("datalist", f"{root} is a file")
+        raise InputError("is not a folder", file=root, expected="a folder, or a .csv or .json file")
+    found = [r for module in FORMATS.values() if (r := module.recognise(root)) is not None]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            "fits several data formats",
+            file=root,
+            found="; ".join(f"{r.format}: {r.reason}" for r in found),
+            remedy=f"choose one: data.format={found[0].format}",
+        )
+    looked = "".join(f"\n    {name}: {module.LOOKED_FOR}" for name, module in FORMATS.items())
+    raise InputError(
+        "fits no known data format",
+        file=root,
+        expected=f"one of these below it{looked}",
+        found=files.first_ten(sorted(p.name for p in root.iterdir())),
+        remedy="point data.root at the right folder, or describe it: data.format=folders with "
+        "data.images_folder and data.image_pattern",
+    )
+
+
+def read(
+    root: str | Path,
+    *,
+    format: str = "auto",
+    channels: Sequence[str] | None = None,
+    labels: Labels = None,
+    regions: Regions = None,
+    options: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Read a data set's folder: names of files only, no voxels.
+
+    Args:
+        root: the folder; for a datalist also the file itself.
+        format: a key of `FORMATS`, or ``auto``.
+        channels: names of the channels wanted, in order; ``None``: the folder's own.
+        labels: name of a label preset, ``{name: value}``, or ``None``: the folder's own.
+        regions: ``{name: [values]}``, ``True``: the preset's, ``False``: none, ``None``: the
+            folder's own if it declares them.
+        options: see `FormatOptions`.
+
+    Raises:
+        InputError: anything that keeps the folder from being read as asked.
+    """
+    chosen = FormatOptions.parse(options)
+    path = _resolve(root)
+    module = _module(recognise(path).format if format == "auto" else format)
+    if module is not datalist or path.is_dir():
+        files.require_folder(path)
+    layout = module.read(path, channels=channels, options=chosen)
+    cases = sorted(_grouped(layout.cases, chosen.group_pattern), key=lambda case: case.id)
+    _require_sound_ids(cases, path)
+    files.require_unique(cases, source=path)
+    labelled = tuple(case for case in cases if case.label is not None)
+    if not labelled:
+        raise InputError(
+            "has no case with a label",
+            file=path,
+            found=f"{files.count(len(cases), 'case')} without",
+            expected="masks to learn from",
+            remedy="to segment images without masks use medseg predict",
+        )
+    settled = settle(
+        layout,
+        labels=labels,
+        regions=regions,
+        options=chosen,
+        label_paths=[case.label for case in labelled if case.label is not None],
+        source=path,
+    )
+    return Dataset(
+        format=module.NAME,
+        root=path if path.is_dir() else path.parent,
+        cases=labelled,
+        channels=layout.channels,
+        labels=settled.scheme,
+        unlabelled=tuple(case for case in cases if case.label is None),
+        value_map=settled.value_map,
+        notes=(*layout.notes, *settled.notes),
+        splits=layout.splits,
+    )
+
+
+def group(
+    paths: Sequence[str | Path],
+    *,
+    format: str,
+    channels: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Case, ...]:
+    """Group files and folders into cases for prediction, by a format's rule.
+
+    Decathlon: a file is a case. BraTS: same name before the modality's ending. nnU-Net: same name
+    before ``_0000``. Folders: same ``{case}`` in the image pattern. Datalist: its rows. ``auto``
+    takes BraTS's or nnU-Net's rule where all names fit it, else a file is a case.
+
+    Raises:
+        InputError: a path is missing, a folder has no image, a case lacks channels (which ones and
+            what was found is said), or two cases share an id.
+    """
+    chosen = FormatOptions.parse(options)
+    inputs = [Path(p).expanduser() for p in paths]
+    module = None if format == "auto" else _module(format)
+    absent = [str(p) for p in inputs if not p.exists()]
+    if absent or not inputs:
+        raise InputError(
+            f"{files.count(len(absent), 'input')} cannot be found"
+            if absent
+            else "no input is given",
+            found=files.first_ten(absent) or None,
+        )
+    module = module or _rule_for(inputs, tuple(channels))
+    cases = module.group(inputs, channels=tuple(channels), options=chosen)
+    if not cases:
+        raise InputError(
+            "holds no image",
+            file=inputs[0],
+            expected=f"files as the format {module.NAME!r} names them: {module.LOOKED_FOR}",
+        )
+    cases = sorted(_grouped(cases, chosen.group_pattern), key=lambda case: case.id)
+    files.require_unique(cases, source=inputs[0])
+    return tuple(cases)
+
+
+def _rule_for(inputs: Sequence[Path], channels: Sequence[str]) -> ModuleType:
+    """Choose a grouping rule by the names of the files."""
+    names = [p for path in inputs for p in (files.list_images(path) or [path])]
+    if all(nnunet.channel_number(p) in range(len(channels)) for p in names):
+        return nnunet
+    if len(channels) > 1 and any(brats.recognise(p) for p in inputs if p.is_dir()):
+        return brats
+    if len(channels) > 1 and all(brats.channel_of(p) for p in names):
+        return brats
+    return decathlon
+
+
+def _resolve(root: str | Path) -> Path:
+    path = Path(root).expanduser()
+    if path.name == "dataset.json" and path.is_file():
+        return path.parent
+    return path if path.is_file() else files.require_folder(path)
+
+
+def _module(name: str) -> ModuleType:
+    if name not in FORMATS:
+        raise InputError(
+            f"data.format: no format {name!r}; {did_you_mean(name, FORMATS)}".rstrip("; "),
+            expected=f"auto, {', '.join(FORMATS)}",
+        )
+    return FORMATS[name]
+
+
+def _grouped(cases: Sequence[Case], pattern: str | None) -> list[Case]:
+    if pattern is None:
+        return list(cases)
+    regex = compile_pattern(pattern, key="group_pattern", fields=("group",), required="group")
+    out, unfit = [], []
+    for case in cases:
+        match = regex.fullmatch(case.id)
+        if match is None:
+            unfit.append(case.id)
+        else:
+            out.append(replace(case, group=match["group"]))
+    if unfit:
+        raise InputError(
+            "data.group_pattern does not fit every case id",
+            expected=pattern,
+            found=files.first_ten(unfit),
+        )
+    return out
+
+
+def _require_sound_ids(cases: Sequence[Case], source: Path) -> None:
+    """Ids become file names, so they must not lead anywhere."""
+    for case in cases:
+        if not case.id.strip() or case.id in (".", "..") or any(c in case.id for c in "/\\\0\n\r"):
+            raise InputError(
+                "has a case id that cannot name a file",
+                file=source,
+                expected="text without slashes",
+                found=repr(case.id),
+            )

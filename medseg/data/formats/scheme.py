@@ -1,0 +1,170 @@
+"""Settle what the labels mean: the folder's word, a preset's, or the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medseg.data.formats import files, presets
+from medseg.data.formats.layout import Layout
+from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.peek import label_values
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+
+Labels = str | Mapping[str, int] | None
+Regions = bool | Mapping[str, Sequence[int]] | None
+
+
+class Settled(NamedTuple):
+    """A label scheme, the value map that goes with it, and what the user should know."""
+
+    scheme: LabelScheme
+    value_map: Mapping[int, int]
+    notes: tuple[str, ...]
+
+
+def settle(
+    layout: Layout,
+    *,
+    labels: Labels,
+    regions: Regions,
+    options: FormatOptions,
+    label_paths: Sequence[Path],
+    source: Path,
+) -> Settled:
+    """Combine what the recipe says with what the folder declares; the recipe wins.
+
+    Args:
+        layout: what the format found.
+        labels: a preset's name, ``{name: value}``, or ``None`` for the folder's own.
+        regions: ``{name: [values]}``, ``True`` for the preset's or the folder's, ``False`` for
+            none, ``None`` for the folder's own if it declares them.
+        options: gives the value map and the region order.
+        label_paths: masks to look into where nobody declares anything.
+        source: the folder, for messages.
+
+    Raises:
+        InputError: an unknown preset; one that contradicts the folder; regions of unknown values.
+    """
+    preset = presets.get(labels) if isinstance(labels, str) else None
+    if preset is None and labels is None and layout.preset:
+        preset = presets.PRESETS[layout.preset]
+    if isinstance(labels, str) and preset is not None:
+        _require_agreement(layout, preset, source)
+    value_map = options.value_map or layout.value_map
+    notes: list[str] = []
+    if isinstance(labels, Mapping):
+        values = _parse_values(labels)
+    elif isinstance(labels, str) and preset is not None:
+        values = dict(preset.values)
+    elif labels is not None:
+        raise InputError(
+            "data.labels must be a preset's name or a mapping",
+            expected="brats2021, or {tumour: 1}",
+            found=repr(labels),
+        )
+    elif layout.values is not None:
+        values = dict(layout.values)
+    elif preset is not None:
+        values = dict(preset.values)
+    else:
+        values, value_map, note = _look(label_paths, value_map)
+        notes.append(note)
+    if preset is not None and preset.caution:
+        notes.append(f"label preset {preset.name}: {preset.caution}")
+    chosen, order = _regions(layout, preset, labels, regions)
+    order = options.region_order or order
+    return Settled(LabelScheme(values, chosen, order if chosen else ()), value_map, tuple(notes))
+
+
+def _require_agreement(layout: Layout, preset: presets.Preset, source: Path) -> None:
+    """Refuse a preset that contradicts the data set's own description."""
+    if not layout.binding or layout.values is None:
+        return
+    implied = presets.PRESETS[layout.preset] if layout.preset else None
+    same_meaning = implied is None or dict(implied.values) == dict(preset.values)
+    if set(layout.values.values()) - {0} != set(preset.values.values()) or not same_meaning:
+        raise InputError(
+            f"the label preset {preset.name!r} contradicts what the data set declares",
+            file=source,
+            expected=str(dict(layout.values)),
+            found=f"{preset.name}: {dict(preset.values)}",
+            remedy=f"data.labels={layout.preset}" if layout.preset else "leave data.labels out",
+        )
+
+
+def _parse_values(labels: Mapping[str, Any]) -> dict[str, int]:
+    values = {}
+    for name, value in labels.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            raise InputError(
+                f"data.labels: {name!r} has several values",
+                expected="one value per label",
+                found=str(list(value)),
+                remedy="unions of labels belong under data.regions",
+            )
+        values[str(name)] = files.as_int(value, what=f"data.labels: {name!r}")
+    return values
+
+
+def _regions(
+    layout: Layout, preset: presets.Preset | None, labels: Labels, regions: Regions
+) -> tuple[Mapping[str, tuple[int, ...]], tuple[int, ...]]:
+    if regions is False:
+        return {}, ()
+    if regions is None:
+        return (layout.regions, layout.region_order) if labels is None else ({}, ())
+    if regions is True:
+        if preset is not None and preset.regions:
+            return preset.regions, ()
+        if labels is None and layout.regions:
+            return layout.regions, layout.region_order
+        if preset is not None:
+            preset.scheme(regions=True)  # raises: it has none
+        raise InputError(
+            "data.regions: true needs a label preset that has regions",
+            expected=", ".join(p.name for p in presets.PRESETS.values() if p.regions),
+            remedy="name it under data.labels, or give data.regions as {name: [values]}",
+        )
+    if not isinstance(regions, Mapping):
+        raise InputError(
+            "data.regions must be true, false or a mapping",
+            expected="{WT: [1, 2, 4]}",
+            found=repr(regions),
+        )
+    chosen = {}
+    for name, members in regions.items():
+        listed = members if isinstance(members, Sequence) and not isinstance(members, str) else None
+        what = f"data.regions: {name!r}"
+        if listed is None:
+            raise InputError(f"{what} must be a list of values", found=repr(members))
+        chosen[str(name)] = tuple(files.as_int(v, what=what) for v in listed)
+    return chosen, ()
+
+
+def _look(
+    paths: Sequence[Path], value_map: Mapping[int, int]
+) -> tuple[dict[str, int], Mapping[int, int], str]:
+    raw = label_values(paths)
+    found = sorted({value_map.get(v, v) for v in raw} - {0})
+    if not found:
+        raise InputError(
+            "the first masks hold nothing but background, so the labels cannot be told from them",
+            file=paths[0] if paths else None,
+            remedy="declare them under data.labels",
+        )
+    if found == [255] and not value_map:
+        return (
+            {"foreground": 1},
+            {255: 1},
+            "no labels are declared: the first masks hold 0 and 255, taken as background and "
+            "foreground (data.labels and data.value_map say otherwise)",
+        )
+    return (
+        {"foreground" if found == [1] else f"label_{v}": v for v in found},
+        value_map,
+        f"no labels are declared: the first masks hold {found} beside 0; name them under "
+        "data.labels",
+    )

@@ -1,0 +1,278 @@
+"""From an image to a mask of the same kind, on the same grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medseg.data.case import Case, LabelVolume, Volume
+from medseg.data.prepare.preprocess import preprocess
+from medseg.data.prepare.reading import read_image
+from medseg.data.prepare.steps import Step
+from medseg.data.prepare.writing import mask_suffix, write_label
+from medseg.errors import InputError
+from medseg.inference import checkpoint as checkpoints
+from medseg.inference.device import autocast, choose_device
+from medseg.inference.images import Frame, receive
+from medseg.inference.prediction import Prediction, check_target
+from medseg.inference.restore import restore, restore_probabilities
+from medseg.inference.window import SlidingWindow
+from medseg.labels import LabelScheme
+from medseg.planning.plan import PreprocessingPlan
+
+_log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Preprocesses an image, runs one or several networks and brings the mask back.
+
+    Logits of several networks (the folds of a run) are averaged. On CUDA the networks run in
+    bfloat16 where the GPU computes in it, and logits that do not fit its memory are gathered on the
+    CPU.
+
+    Args:
+        network: one network or several, ``(B, C, *S)`` to logits ``(B, K, *S)``; they are moved to
+            ``device`` and put into evaluation mode.
+        labels: what the outputs mean.
+        preprocessing: how images are brought to the networks' grid.
+        patch_size: voxels per axis.
+        overlap: fraction of a window that its neighbour shares.
+        mirror: average over flips of all axes, or of those named. Costs 2^axes the time.
+        batch_size: windows per forward pass.
+        channels: names of the input channels, for messages.
+        device: ``auto`` takes CUDA where there is one.
+
+    Raises:
+        InputError: ``device`` is not available.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | Sequence[nn.Module],
+        *,
+        labels: LabelScheme,
+        preprocessing: PreprocessingPlan,
+        patch_size: Sequence[int],
+        overlap: float = 0.5,
+        mirror: bool | Sequence[int] = False,
+        batch_size: int = 1,
+        channels: Sequence[str] = (),
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.device = choose_device(device)
+        networks = [network] if isinstance(network, nn.Module) else list(network)
+        self.networks = [net.to(self.device).eval() for net in networks]
+        self.labels, self.preprocessing = labels, preprocessing
+        self.channels = tuple(channels)
+        axes = range(len(patch_size)) if mirror is True else mirror or ()
+        self.window = SlidingWindow(
+            patch_size, overlap=overlap, batch_size=batch_size, mirror_axes=tuple(axes)
+        )
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device = "auto",
+        trust: Sequence[str] = (),
+        overlap: float | None = None,
+        mirror: bool | Sequence[int] | None = None,
+    ) -> Predictor:
+        """Rebuild a predictor from a run folder (all its folds), a fold's folder or a checkpoint.
+
+        Args:
+            path: see `medseg.inference.checkpoint.find`.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
+            trust: top-level packages whose networks may be imported.
+            overlap: overrides the checkpoint's.
+            mirror: overrides the checkpoint's.
+
+        Raises:
+            InputError: see `medseg.inference.checkpoint.read`; or the folds do not fit together.
+        """
+        found = [checkpoints.read(file) for file in checkpoints.find(path)]
+        first = found[0]
+        for other in found[1:]:
+            _check_same(first, other)
+        settings = {"overlap": overlap, "mirror": mirror}
+        kept = {key: first.inference[key] for key in settings if key in first.inference}
+        chosen = {key: value for key, value in settings.items() if value is not None}
+        where = choose_device(device)
+        return cls(
+            [checkpoints.build_network(each, trust=trust) for each in found],
+            labels=first.labels,
+            preprocessing=first.plan.preprocessing,
+            patch_size=first.plan.patch_size,
+            # A training step of this size fitted the GPU; a CPU gains nothing from larger batches.
+            batch_size=1 if where.type == "cpu" else first.plan.batch_size,
+            channels=first.channels,
+            device=where,
+            **{**kept, **chosen},
+        )
+
+    def __call__(
+        self,
+        image: Any,
+        *,
+        spacing: Sequence[float] | float | None = None,
+        affine: np.ndarray | None = None,
+        probabilities: bool = False,
+    ) -> Any:
+        """Segment one image; the result is of the image's kind.
+
+        Args:
+            image: a NumPy array or torch tensor ``(C, *S)``, or ``(*S)`` for one channel; a MONAI
+                MetaTensor ``(C, *S)``; a SimpleITK image (channels as vector components or as the
+                fourth axis); a path, or a list of paths with one per channel.
+            spacing: mm per axis of an array. Without it and ``affine``, an array counts as lying on
+                the plan's spacing already, its axes in the plan's orientation (RAS).
+            affine: voxel to mm (RAS) of an array, instead of ``spacing``.
+            probabilities: return these, float32 ``(K, *S)`` on the image's grid, instead of labels;
+                a `Prediction` then holds both.
+
+        Returns:
+            Label values as files hold them, with the spatial shape and geometry of ``image``: an
+            array or tensor ``(*S)``, a MetaTensor ``(1, *S)``, a SimpleITK image; for paths a
+            `Prediction`.
+
+        Raises:
+            InputError: the image is not one, or not one for this network; see `receive`.
+        """
+        if paths := _paths(image):
+            return self._predict_files(paths, probabilities)
+        volume, give_back = receive(image, self.frame, spacing=spacing, affine=affine)
+        if probabilities:
+            return give_back(self.predict_probabilities(volume))
+        return give_back(self.labels.to_value(self.predict_volume(volume).data))
+
+    @property
+    def frame(self) -> Frame:
+        """What is assumed about an array that does not say where it lies."""
+        plan = self.preprocessing
+        return Frame(len(plan.normalisation), plan.spacing, plan.orientation)
+
+    def predict_volume(self, volume: Volume) -> LabelVolume:
+        """Return label indices on the volume's own grid."""
+        logits, record = self._run(volume)
+        return LabelVolume(self._restored(restore, logits, record), volume.grid)
+
+    def predict_probabilities(self, volume: Volume) -> np.ndarray:
+        """Return probabilities float32 ``(K, *S)`` on the volume's own grid."""
+        logits, record = self._run(volume)
+        return self._restored(restore_probabilities, logits, record)
+
+    def predict_case(self, case: Case) -> LabelVolume:
+        """Read a case and return label indices on its own grid.
+
+        Raises:
+            InputError: a file is missing, damaged or not what the network takes.
+        """
+        return self.predict_volume(self._read(case))
+
+    def predict_to(self, case: Case, out_dir: str | Path, *, overwrite: bool = False) -> Path:
+        """Write ``out_dir/<case id><suffix of the source>`` and return its path.
+
+        Raises:
+            InputError: see `predict_case`; the file exists and ``overwrite`` is not set.
+        """
+        out_dir = Path(out_dir)
+        path = out_dir / f"{case.id}{mask_suffix(case.images[0])}"
+        if not path.resolve().is_relative_to(out_dir.resolve()):
+            raise InputError("the case's id leaves the output folder", found=case.id)
+        check_target(path, case.images, overwrite=overwrite)
+        index = self.predict_case(case).data
+        return write_label(path, self.labels.to_value(index), case.images[0], overwrite=overwrite)
+
+    def logits(self, image: np.ndarray | Tensor) -> Tensor:
+        """Return the networks' mean logits ``(K, *S)`` for a prepared image ``(C, *S)``.
+
+        Raises:
+            InputError: not even one patch fits the GPU's memory.
+        """
+        tensor = torch.as_tensor(image, dtype=torch.float32)[None]
+        cpu = torch.device("cpu")
+        one = replace(self.window, batch_size=1)
+        for window, gather_on in ((self.window, self.device), (self.window, cpu), (one, cpu)):
+            try:
+                return self._average(window, tensor.to(gather_on))[0]
+            except torch.OutOfMemoryError:
+                _log.warning("%s is out of memory; gathering the logits on the CPU", self.device)
+            # Only here, with the exception gone, are its frames' tensors free.
+            torch.cuda.empty_cache()
+        raise InputError(
+            f"the memory of {self.device} is not enough for one patch",
+            found=f"patch_size {tuple(self.window.patch_size)}",
+            remedy="predict with device cpu",
+        )
+
+    @torch.inference_mode()
+    def _average(self, window: SlidingWindow, image: Tensor) -> Tensor:
+        with autocast(self.device):
+            total = window(self.networks[0], image, device=self.device)
+            for network in self.networks[1:]:
+                total += window(network, image, device=self.device)
+        return total.div_(len(self.networks))
+
+    def _run(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
+        prepared = preprocess(volume, self.preprocessing)
+        return self.logits(prepared.image), prepared.record
+
+    def _restored(
+        self, how: Callable[..., np.ndarray], logits: Tensor, record: tuple[Step, ...]
+    ) -> np.ndarray:
+        try:
+            return how(logits, record, self.labels)
+        except torch.OutOfMemoryError:
+            _log.warning("%s is out of memory; restoring the grid on the CPU", self.device)
+        return how(logits.cpu(), record, self.labels)
+
+    def _read(self, case: Case) -> Volume:
+        volume = read_image(case, channels=len(self.preprocessing.normalisation))
+        if volume.grid.ndim != len(self.preprocessing.spacing):
+            raise InputError(
+                f"the network takes {len(self.preprocessing.spacing)}D images",
+                file=case.images[0],
+                found=f"shape {volume.grid.shape}",
+            )
+        return volume
+
+    def _predict_files(self, paths: tuple[Path, ...], probabilities: bool) -> Prediction:
+        volume = self._read(Case(id=paths[0].name, images=paths))
+        logits, record = self._run(volume)
+        values = self.labels.to_value(self._restored(restore, logits, record))
+        likely = self._restored(restore_probabilities, logits, record) if probabilities else None
+        return Prediction(values, volume.grid, paths, likely)
+
+
+def _paths(image: Any) -> tuple[Path, ...]:
+    if isinstance(image, str | Path):
+        return (Path(image),)
+    if isinstance(image, list | tuple) and all(isinstance(item, str | Path) for item in image):
+        return tuple(Path(item) for item in image)
+    return ()
+
+
+def _check_same(first: checkpoints.Checkpoint, other: checkpoints.Checkpoint) -> None:
+    """Raise unless the logits of two checkpoints may be averaged."""
+    for name, a, b in (
+        ("labels", first.labels.to_dict(), other.labels.to_dict()),
+        ("channels", first.channels, other.channels),
+        ("preprocessing", first.plan.preprocessing, other.plan.preprocessing),
+        ("patch_size", first.plan.patch_size, other.plan.patch_size),
+    ):
+        if a != b:
+            raise InputError(
+                f"checkpoints of one run differ in their {name}, so they cannot be averaged",
+                file=other.path,
+                expected=f"{a}, as in {first.path}",
+                found=str(b),
+                remedy="give one checkpoint's own path",
+            )

@@ -1,0 +1,109 @@
+"""Bring logits on the plan's grid back to the scanner's grid, one output at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.data.prepare.resampling import resample_channel
+from medseg.data.prepare.steps import (
+    Crop,
+    Reorient,
+    Resample,
+    Step,
+    invert_index_array,
+    undo_crop,
+    undo_reorient,
+)
+from medseg.inference.decode import RunningDecoder, activate
+from medseg.labels import LabelScheme
+
+
+def restore(logits: Tensor, record: Sequence[Step], scheme: LabelScheme) -> np.ndarray:
+    """Turn logits on the prepared grid into label indices on the source's grid.
+
+    Logits are interpolated linearly (nearest along an axis that was resampled so) and decoded as
+    they come: beside ``logits`` about two channels of the source's size are in memory, however many
+    classes there are. What was cropped away is background.
+
+    Args:
+        logits: ``(K, *S)`` on the prepared grid, on any device.
+        record: the steps of preprocessing, as `preprocess` recorded them.
+        scheme: what the outputs mean.
+
+    Returns:
+        uint8 indices ``(*source)``.
+
+    Raises:
+        ValueError: ``logits`` does not have the scheme's outputs or the record's grid, or the
+            record resamples before another step of geometry.
+    """
+    resamples, rest = _split(logits, record, scheme)
+    running = RunningDecoder(scheme)
+    for k in range(len(logits)):
+        running.add(_on_source_spacing(logits[k], resamples))
+    return np.ascontiguousarray(invert_index_array(rest, running.index.cpu().numpy()))
+
+
+def restore_probabilities(
+    logits: Tensor, record: Sequence[Step], scheme: LabelScheme
+) -> np.ndarray:
+    """Turn logits on the prepared grid into probabilities on the source's grid.
+
+    Softmax over the classes, or one sigmoid per region, taken after the interpolation, so that
+    decoding them gives what `restore` gives. What was cropped away is background for certain.
+
+    Args:
+        logits: ``(K, *S)``; see `restore`.
+        record: see `restore`.
+        scheme: see `restore`.
+
+    Returns:
+        float32 ``(K, *source)``; all of it is in memory at once.
+
+    Raises:
+        ValueError: see `restore`.
+    """
+    resamples, rest = _split(logits, record, scheme)
+    channels = torch.stack([_on_source_spacing(channel, resamples) for channel in logits])
+    out = activate(channels.float(), scheme).cpu().numpy()
+    for step in reversed(rest):
+        if isinstance(step, Crop):
+            out = undo_crop(out, step)
+            if not scheme.regions:
+                inside = tuple(slice(a, b) for a, b in zip(step.start, step.stop, strict=True))
+                outside = np.ones(step.source.shape, dtype=bool)
+                outside[inside] = False
+                out[0][outside] = 1.0
+        elif isinstance(step, Reorient):
+            out = undo_reorient(out, step)
+    return np.ascontiguousarray(out)
+
+
+def _split(
+    logits: Tensor, record: Sequence[Step], scheme: LabelScheme
+) -> tuple[list[Resample], list[Step]]:
+    """Part the record into its resampling, which logits need, and the rest, which indices stand."""
+    if len(logits) != scheme.num_outputs:
+        raise ValueError(f"{len(logits)} channels of logits for {scheme.num_outputs} outputs")
+    geometry = [step for step in record if isinstance(step, Reorient | Crop | Resample)]
+    if geometry and tuple(logits.shape[1:]) != geometry[-1].target.shape:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} do not lie on the grid {geometry[-1].target.shape}"
+        )
+    first = next((i for i, s in enumerate(geometry) if isinstance(s, Resample)), len(geometry))
+    resamples = [step for step in geometry[first:] if isinstance(step, Resample)]
+    if len(resamples) != len(geometry) - first:
+        raise ValueError("a record must not resample before it reorients or crops")
+    return resamples, list(geometry[:first])
+
+
+def _on_source_spacing(channel: Tensor, resamples: Sequence[Resample]) -> Tensor:
+    # On the CPU the matrix products of NumPy are twice as fast as torch's.
+    array = channel.numpy() if channel.device.type == "cpu" else channel
+    for step in reversed(resamples):
+        array = resample_channel(array, step.source.shape, step.orders(1))
+    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array

@@ -1,0 +1,131 @@
+"""Losses by the name that a recipe gives them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from medseg.errors import InputError
+from medseg.losses.cross_entropy import CrossEntropyLoss
+from medseg.losses.dice import DiceLoss
+from medseg.losses.dice_ce import DiceCELoss
+from medseg.losses.region import RegionLoss
+
+EXCLUSIVE: Mapping[str, type[nn.Module]] = {
+    "dice": DiceLoss,
+    "ce": CrossEntropyLoss,
+    "dice_ce": DiceCELoss,
+}
+REGIONS: Mapping[str, type[nn.Module]] = {"dice_bce": RegionLoss}
+
+
+def default(*, regions: bool) -> str:
+    """Return the name of the loss to train with when nobody says otherwise."""
+    return "dice_bce" if regions else "dice_ce"
+
+
+def resolve(name: str, *, trust: Sequence[str] = ()) -> type[nn.Module]:
+    """Return the class of a loss.
+
+    Args:
+        name: one of ours (``dice_ce``), ``monai.DiceFocalLoss``, or ``package.module:Class``.
+        trust: top-level packages whose code may be imported.
+
+    Raises:
+        InputError: there is no such loss, or its package is not trusted.
+    """
+    ours = {**EXCLUSIVE, **REGIONS}
+    if name in ours:
+        return ours[name]
+    if ":" in name:
+        return _import_trusted(name, trust)
+    if name.startswith("monai."):
+        import monai.losses
+
+        cls = getattr(monai.losses, name.removeprefix("monai."), None)
+        if inspect.isclass(cls) and issubclass(cls, nn.Module):
+            return cls
+    raise _unknown(name, tuple(ours))
+
+
+def create(
+    name: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    regions: bool,
+    trust: Sequence[str] = (),
+    num_classes: int | None = None,
+    spatial_dims: int | None = None,
+) -> nn.Module:
+    """Build a loss: ``loss(logits (B, K, *S), target) -> scalar``.
+
+    Args:
+        name: see `resolve`.
+        arguments: for its constructor.
+        regions: the target is masks ``(B, R, *S)``; else indices ``(B, 1, *S)``.
+        trust: see `resolve`.
+        num_classes: outputs of the network, for the MONAI losses that ask for it.
+        spatial_dims: 2 or 3, likewise.
+
+    Raises:
+        InputError: the name is unknown, the loss does not fit the target, or refuses arguments.
+    """
+    arguments = dict(arguments or {})
+    cls = resolve(name, trust=trust)
+    if name.startswith("monai."):
+        from medseg.losses.from_monai import MonaiLoss
+
+        return MonaiLoss(
+            cls, arguments, regions=regions, num_classes=num_classes, spatial_dims=spatial_dims
+        )
+    if name in (EXCLUSIVE if regions else REGIONS):
+        found = "overlapping regions" if regions else "exclusive classes"
+        raise InputError(
+            f"the loss {name!r} does not fit labels that are {found}",
+            expected=", ".join(REGIONS if regions else EXCLUSIVE),
+            remedy=f"use {default(regions=regions)}",
+        )
+    try:
+        inspect.signature(cls).bind(**arguments)
+    except TypeError as error:
+        raise InputError(
+            f"the loss {name!r} refuses its arguments: {error}",
+            expected=f"arguments of {cls.__name__}{inspect.signature(cls)}",
+            found=str(arguments),
+        ) from error
+    return cls(**arguments)
+
+
+def _import_trusted(name: str, trust: Sequence[str]) -> type[nn.Module]:
+    module, _, attribute = name.partition(":")
+    package = module.partition(".")[0]
+    if package not in trust:
+        raise InputError(
+            f"the loss {name!r} is code of the package {package!r}, which is not trusted",
+            remedy=f"if you trust it, add --trust {package} to the command",
+        )
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cannot import the loss {name!r}: {error}") from error
+    if not (inspect.isclass(cls) and issubclass(cls, nn.Module)):
+        raise InputError(f"{name!r} is not a loss", expected="a subclass of torch.nn.Module")
+    return cls
+
+
+def _unknown(name: str, ours: Sequence[str]) -> InputError:
+    known = list(ours)
+    if name.startswith("monai."):
+        from medseg.losses.from_monai import segmentation_losses
+
+        known += [f"monai.{loss}" for loss in segmentation_losses()]
+    close = difflib.get_close_matches(name, known, n=1)
+    return InputError(
+        f"there is no loss {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+        expected=f"{', '.join(known)}, monai.<Name> or package.module:Class",
+    )

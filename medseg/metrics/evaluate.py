@@ -1,0 +1,109 @@
+"""The content of metrics.json, from pairs of masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.metrics.overlap import Empty
+from medseg.metrics.score import CaseScores, score_case, summarise
+
+SCHEMA = 1
+
+EMPTY_RULES: Mapping[Empty, str] = {
+    "skip": "a class that neither prediction nor reference has is left out of the means",
+    "one": "a class that neither prediction nor reference has counts as Dice 1, HD95 0",
+}
+ONE_EMPTY_RULE = (
+    "a class that only one of them has counts as Dice 0; its HD95 is infinite, left out of the "
+    "mean and counted in n_infinite"
+)
+
+
+def evaluate_pairs(
+    pairs: Iterable[tuple[str, np.ndarray, np.ndarray, Sequence[float]]],
+    scheme: LabelScheme,
+    *,
+    empty: Empty = "skip",
+) -> dict[str, Any]:
+    """Score pairs of masks and return what metrics.json holds.
+
+    Args:
+        pairs: ``(case id, prediction, reference, spacing in mm)``, masks as label indices; may be a
+            generator, so that one case at a time is in memory.
+        scheme: what the indices mean.
+        empty: the rule for classes that neither mask has, see `score_case`.
+
+    Returns:
+        Plain containers without NaN: ``schema``, ``empty`` (``policy`` and its words), ``classes``,
+        ``units``, ``cases`` (id -> class -> metric), ``per_class`` and ``mean`` (see `summarise`).
+        A value that is undefined is ``None``; where Dice is 0, an HD95 of ``None`` means infinite.
+
+    Raises:
+        InputError: a case occurs twice, or its masks do not fit together; the message names it.
+    """
+    if empty not in EMPTY_RULES:
+        raise InputError(
+            "there is no such rule for empty masks", expected="skip or one", found=repr(empty)
+        )
+    cases: dict[str, CaseScores] = {}
+    for case, pred, ref, spacing in pairs:
+        if case in cases:
+            raise InputError(f"the case {case!r} occurs twice")
+        try:
+            cases[case] = score_case(pred, ref, scheme, spacing, empty=empty)
+        except InputError as error:
+            raise InputError(
+                f"case {case!r}: {error.message}",
+                expected=error.expected,
+                found=error.found,
+                remedy=error.remedy,
+            ) from error
+    return json_safe(
+        {
+            "schema": SCHEMA,
+            "empty": {"policy": empty, "both": EMPTY_RULES[empty], "one": ONE_EMPTY_RULE},
+            "classes": list(scheme.foreground),
+            "units": {"hd95": "mm", "volume": "ml", "area": "mm2"},
+            "n_cases": len(cases),
+            "cases": cases,
+            **summarise(cases),
+        }
+    )
+
+
+def table(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return the rows of a table to print: a header, one row per class, the mean.
+
+    Args:
+        metrics: what `evaluate_pairs` returned, or metrics.json.
+    """
+    rows = [["class", "Dice", "IoU", "HD95 (mm)", "cases", "skipped"]]
+    for name, scores in metrics["per_class"].items():
+        counts = scores["dice"]
+        means = (scores[key]["mean"] for key in ("dice", "iou", "hd95"))
+        rows.append([name, *_cells(*means), str(counts["n"]), str(counts["n_skipped"])])
+    mean = metrics["mean"]
+    rows.append(["mean", *_cells(*(mean.get(key) for key in ("dice", "iou", "hd95"))), "", ""])
+    return rows
+
+
+def json_safe(value: Any) -> Any:
+    """Replace what JSON cannot hold: NaN and infinity by ``None``, NumPy numbers by Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cells(dice: float | None, iou: float | None, hd95: float | None) -> list[str]:
+    formats = ((dice, ".4f"), (iou, ".4f"), (hd95, ".2f"))
+    return ["–" if value is None else format(value, form) for value, form in formats]

@@ -1,0 +1,148 @@
+"""Which patch sizes a network takes: numbers from its name and arguments, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import Any
+
+Rule = Callable[[Mapping[str, Any], int], "NetworkNeeds"]
+
+
+@dataclass(frozen=True)
+class NetworkNeeds:
+    """What a network wants of the size of its input, in voxels per axis.
+
+    Attributes:
+        divisor: every axis must be a multiple of this.
+        minimum: no axis may be smaller.
+        stride: by how much the coarsest stage is reduced, where it is normalised per case or batch:
+            there a lone voxel would be its own mean, so two must be left. ``None``: no such rule.
+    """
+
+    divisor: tuple[int, ...]
+    minimum: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+
+    def problem(self, size: Sequence[int]) -> str | None:
+        """Say in words why ``size`` does not fit, or ``None`` if it does."""
+        if len(size) != len(self.divisor):
+            return f"{len(self.divisor)} axes are wanted, {tuple(size)} has {len(size)}"
+        if any(n % d for n, d in zip(size, self.divisor, strict=True)):
+            return f"every axis must be a multiple of {self.divisor}"
+        if any(n < least for n, least in zip(size, self.minimum, strict=True)):
+            return f"no axis may be smaller than {self.minimum}"
+        if self.stride and prod(n // s for n, s in zip(size, self.stride, strict=True)) < 2:
+            return f"two voxels must be left at the coarsest stage, whose stride is {self.stride}"
+        return None
+
+    def enlarged(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Return the smallest size that fits and holds ``size``."""
+        rounded = [
+            ceil(max(n, least) / d) * d
+            for n, d, least in zip(size, self.divisor, self.minimum, strict=True)
+        ]
+        if self.stride and self.problem(rounded):
+            axis = max(range(len(rounded)), key=rounded.__getitem__)
+            rounded[axis] = ceil(2 * self.stride[axis] / self.divisor[axis]) * self.divisor[axis]
+        return tuple(rounded)
+
+
+def needs(
+    name: str, arguments: Mapping[str, Any], *, spatial_dims: int | None = None
+) -> NetworkNeeds:
+    """Tell what the network ``name`` built with ``arguments`` wants of its input.
+
+    Args:
+        name: as in a recipe: ``unet``, ``monai.SwinUNETR``, ``pkg.mod:Class``.
+        arguments: as `registry.plan_arguments` gives them; or, before there is a plan, the user's
+            own: then strides that the planner will choose do not count.
+        spatial_dims: 2 or 3; ``None``: from ``arguments``, else 3.
+    """
+    dims = int(spatial_dims or arguments.get("spatial_dims", 3))
+    rule = _RULES.get(name.lower(), _by_strides)
+    return rule(arguments, dims)
+
+
+def nearest_sizes(size: Sequence[int], divisor: Sequence[int]) -> str:
+    """Name the next smaller and larger multiples of ``divisor``, for an error message."""
+    down = tuple(n // d * d for n, d in zip(size, divisor, strict=True))
+    up = tuple(ceil(n / d) * d for n, d in zip(size, divisor, strict=True))
+    return f"{down} or {up}" if all(down) else str(up)
+
+
+def _total(strides: Sequence[Sequence[int] | int], dims: int) -> tuple[int, ...]:
+    full = [(s,) * dims if isinstance(s, int) else tuple(s) for s in strides]
+    return tuple(prod(stage[axis] for stage in full) for axis in range(dims))
+
+
+def _by_strides(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    strides = arguments.get("strides")
+    if strides is None:
+        return NetworkNeeds((1,) * dims, (1,) * dims)
+    total = _total(strides, dims)
+    return NetworkNeeds(total, total, total)
+
+
+def _unet_of_monai(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    # Strides stand between the stages; surplus ones are ignored.
+    strides, channels = arguments.get("strides"), arguments.get("channels")
+    if strides is not None and channels is not None:
+        strides = strides[: len(channels) - 1]
+    return _by_strides({"strides": strides}, dims)
+
+
+def _powers(argument: str, default: int, *, offset: int = 0) -> Rule:
+    """Rule of networks that halve once per entry of ``argument`` (less ``offset``)."""
+
+    def rule(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+        entries = arguments.get(argument, default)
+        halvings = (entries if isinstance(entries, int) else len(entries)) - offset
+        total = (2**halvings,) * dims
+        return NetworkNeeds(total, total, total)
+
+    return rule
+
+
+def _fixed(divisor: int, *, minimum: int | None = None, stride: int | None = None) -> Rule:
+    def rule(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+        return NetworkNeeds(
+            (divisor,) * dims,
+            (minimum or divisor,) * dims,
+            (stride,) * dims if stride else None,
+        )
+
+    return rule
+
+
+def _swin(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    total = (int(arguments.get("patch_size", 2)) ** 5,) * dims
+    return NetworkNeeds(total, total, total)
+
+
+def _ahnet(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    # Its pyramid pools in-plane by up to 64 at half resolution; the third axis is only halved.
+    plane = 128 if arguments.get("psp_block_num", 4) else 32
+    return NetworkNeeds((plane, plane, 32)[:dims], (plane, plane, 32)[:dims])
+
+
+_RULES: dict[str, Rule] = {
+    "monai.ahnet": _ahnet,
+    "monai.attentionunet": _unet_of_monai,
+    "monai.basicunet": _fixed(1, minimum=16, stride=16),
+    "monai.basicunetplusplus": _fixed(1, minimum=16, stride=16),
+    "monai.flexibleunet": _fixed(32, stride=32),
+    "monai.flexunet": _fixed(32, stride=32),
+    "monai.highresnet": _fixed(1),
+    "monai.hyenandunetr": _swin,
+    "monai.mednext": _powers("blocks_down", 4),
+    "monai.quicknat": lambda arguments, dims: _fixed(16, stride=16)(arguments, 2),
+    "monai.regunet": _powers("depth", 1),
+    "monai.segresnet": _powers("blocks_down", 4, offset=1),
+    "monai.segresnetds": _powers("blocks_down", 4, offset=1),
+    "monai.swinunetr": _swin,
+    "monai.unet": _unet_of_monai,
+    "monai.unetr": _fixed(16),
+    "monai.vnet": _fixed(16, stride=16),
+}

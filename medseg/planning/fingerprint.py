@@ -1,0 +1,161 @@
+"""The fingerprint: what the images of a data set are, as numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+# Hounsfield units mean the same in every scanner; a cone-beam CT's grey values do not.
+_CT_NAMES = {"ct", "cta", "ncct", "cect", "ldct", "hu"}
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Statistics of one channel's values over a set of voxels, in the units of the image.
+
+    Attributes:
+        count: voxels that the statistics are taken over.
+        min, max, mean, std: of these voxels.
+        p00_5, median, p99_5: their 0.5th, 50th and 99.5th percentile.
+    """
+
+    count: int
+    min: float
+    max: float
+    mean: float
+    std: float
+    p00_5: float
+    median: float
+    p99_5: float
+
+
+@dataclass(frozen=True)
+class CaseFingerprint:
+    """What one labelled case is.
+
+    Attributes:
+        id: the case.
+        shape: voxels per axis, as planned for: in canonical (RAS) order for volumes.
+        spacing: millimetres per axis, in the same order.
+        orientation: axis codes of the file as stored (``LPS``), or ``None`` for a picture.
+        cropped_shape: voxels per axis of the box of non-zero voxels.
+        image_dtype: type of the stored image values; several channel files that differ are joined
+            with ``+``.
+        label_dtype: type of the stored label values.
+        foreground: per channel, over the labelled voxels; ``None`` where there are none.
+        nonzero: per channel, over that channel's non-zero voxels; ``None`` where there are none.
+        label_voxels: voxels per label index, background first.
+        content: hash of the voxel values; equal for duplicated images.
+        notes: what was odd about the files, in words.
+    """
+
+    id: str
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    orientation: str | None
+    cropped_shape: tuple[int, ...]
+    image_dtype: str
+    label_dtype: str
+    foreground: tuple[Intensity | None, ...]
+    nonzero: tuple[Intensity | None, ...]
+    label_voxels: tuple[int, ...]
+    content: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def crop_ratio(self) -> float:
+        """Volume of the cropped box as a fraction of the whole, 0 … 1."""
+        ratio = 1.0
+        for part, whole in zip(self.cropped_shape, self.shape, strict=True):
+            ratio *= part / whole
+        return ratio
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the labelled cases of a data set are; ``fingerprint.json``.
+
+    Attributes:
+        channels: channel names in order.
+        labels: `LabelScheme.to_dict` of the data set.
+        cases: one entry per labelled case, sorted by id.
+        foreground: per channel, over labelled voxels sampled evenly from all cases (the planner's
+            clip limits, mean and std for CT); ``None`` where no case has a labelled voxel.
+    """
+
+    channels: tuple[str, ...]
+    labels: Mapping[str, Any]
+    cases: tuple[CaseFingerprint, ...]
+    foreground: tuple[Intensity | None, ...]
+
+    @property
+    def spatial_dims(self) -> int:
+        """2 or 3."""
+        return len(self.cases[0].shape)
+
+    @property
+    def modalities(self) -> tuple[Literal["ct", "other"], ...]:
+        """Per channel: ``ct`` where its name says so, else ``other``."""
+        return tuple(modality(name) for name in self.channels)
+
+    @property
+    def median_spacing(self) -> tuple[float, ...]:
+        """Median over the cases, mm per axis."""
+        return tuple(float(median(s)) for s in zip(*(c.spacing for c in self.cases), strict=True))
+
+    @property
+    def median_crop_ratio(self) -> float:
+        """Median over the cases of `CaseFingerprint.crop_ratio`."""
+        return float(median(c.crop_ratio for c in self.cases))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain containers for JSON."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Fingerprint:
+        """Rebuild from `to_dict`."""
+        return cls(
+            channels=tuple(state["channels"]),
+            labels=dict(state["labels"]),
+            cases=tuple(_case(entry) for entry in state["cases"]),
+            foreground=_intensities(state["foreground"]),
+        )
+
+
+def modality(channel: str) -> Literal["ct", "other"]:
+    """Tell from a channel's name whether its values are Hounsfield units."""
+    words = {word for word in re.split(r"[^a-z0-9]+", channel.lower()) if word}
+    return "ct" if words & _CT_NAMES else "other"
+
+
+def _case(state: Mapping[str, Any]) -> CaseFingerprint:
+    return CaseFingerprint(
+        id=state["id"],
+        shape=tuple(int(n) for n in state["shape"]),
+        spacing=tuple(float(s) for s in state["spacing"]),
+        orientation=state["orientation"],
+        cropped_shape=tuple(int(n) for n in state["cropped_shape"]),
+        image_dtype=state["image_dtype"],
+        label_dtype=state["label_dtype"],
+        foreground=_intensities(state["foreground"]),
+        nonzero=_intensities(state["nonzero"]),
+        label_voxels=tuple(int(n) for n in state["label_voxels"]),
+        content=state.get("content", ""),
+        notes=tuple(state.get("notes", ())),
+    )
+
+
+def _intensities(states: list) -> tuple[Intensity | None, ...]:
+    return tuple(None if s is None else Intensity(**s) for s in states)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,65 @@
+"""The spacing that all images are brought to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+# Beyond this factor between the coarsest axis and the next an image counts as anisotropic.
+ANISOTROPY = 3.0
+
+
+def target_spacing(
+    spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int]]
+) -> tuple[tuple[float, ...], str]:
+    """Return the spacing to resample to, and why.
+
+    The median per axis. A volume's coarsest axis takes the 10th percentile if its median is more
+    than 3× the next coarsest **and** 3× its median voxel count is below the others': thick slices
+    then lose less, at the price of interpolation in the thickest. It never gets finer than the
+    other axes (nnU-Net v2).
+
+    Args:
+        spacings: per case, mm per axis.
+        shapes: per case, voxels per axis.
+    """
+    spacing = [median(axis) for axis in zip(*spacings, strict=True)]
+    shape = [median(axis) for axis in zip(*shapes, strict=True)]
+    reason = f"median of {len(spacings)} cases"
+    if len(spacing) == 3:
+        worst = max(range(3), key=spacing.__getitem__)
+        others = [axis for axis in range(3) if axis != worst]
+        next_coarsest = max(spacing[axis] for axis in others)
+        if spacing[worst] > ANISOTROPY * next_coarsest and shape[worst] * ANISOTROPY < min(
+            shape[axis] for axis in others
+        ):
+            fine = percentile([case[worst] for case in spacings], 10)
+            reason += (
+                f"; axis {worst} is anisotropic: 10th percentile instead of {spacing[worst]:g}"
+            )
+            spacing[worst] = max(fine, next_coarsest)
+    # Affines are often float32: 0.9999999776 means 1.
+    return tuple(round(float(s), 6) for s in spacing), reason
+
+
+def median_shape(
+    spacings: Sequence[Sequence[float]],
+    shapes: Sequence[Sequence[int]],
+    target: Sequence[float],
+) -> tuple[int, ...]:
+    """Return the median number of voxels per axis once all cases have the ``target`` spacing."""
+    resampled = [
+        [max(1, round(n * old / new)) for n, old, new in zip(shape, spacing, target, strict=True)]
+        for shape, spacing in zip(shapes, spacings, strict=True)
+    ]
+    return tuple(math.ceil(median(axis)) for axis in zip(*resampled, strict=True))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return a percentile with linear interpolation."""
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * percent / 100.0
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)

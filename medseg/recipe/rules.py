@@ -1,0 +1,102 @@
+"""What must hold between keys, beyond what each of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from medseg.recipe.nodes import Node
+from medseg.recipe.problems import Problem
+
+# What fits labels that exclude each other, and what fits overlapping regions.
+_FOR_CLASSES = ("dice", "ce", "dice_ce")
+_FOR_REGIONS = ("dice_bce",)
+
+
+def check(tree: Node) -> Iterator[Problem]:
+    """Yield every broken rule; values of a wrong type are left to the skeleton's check."""
+    yield from _data(tree)
+    yield from _loss(tree)
+    yield from _plan(tree)
+
+
+def _data(tree: Node) -> Iterator[Problem]:
+    data = tree.get("data") or tree
+    entries = {key: _value(tree, "data", key) for key in ("format", "root", "datalist")}
+    if entries["format"] != "phantom" and entries["root"] is entries["datalist"] is None:
+        message = "is missing: the folder of the data set, such as data.root=/folder"
+        yield Problem(data.place, "data.root", message)
+    folds, fold = _value(tree, "data", "folds"), _value(tree, "data", "fold")
+    folds = 5 if folds is None else folds
+    if _whole(folds) and _whole(fold) and fold >= folds >= 2:
+        node = tree.get("data", "fold")
+        message = f"there are {folds} folds, 0 to {folds - 1}, and all; found {fold}"
+        yield Problem(node.place, "data.fold", message)  # type: ignore[union-attr]
+    yield from _labels(tree)
+
+
+def _labels(tree: Node) -> Iterator[Problem]:
+    labels, regions = tree.get("data", "labels"), tree.get("data", "regions")
+    if labels is None or not isinstance(labels.value, dict):
+        return
+    owner: dict[int, str] = {}
+    for name, node in labels.value.items():
+        if not _whole(node.value):
+            return
+        if node.value in owner:
+            message = f"has the value {node.value}, which {owner[node.value]} has already"
+            yield Problem(node.place, f"data.labels.{name}", message)
+        owner.setdefault(node.value, name)
+    if regions is None or not isinstance(regions.value, dict):
+        return
+    for name, node in regions.value.items():
+        for item in node.value if isinstance(node.value, list) else []:
+            if _whole(item.value) and (item.value not in owner or item.value == 0):
+                message = f"unites foreground values of data.labels, {item.value} is not one"
+                yield Problem(item.place, f"data.regions.{name}", message)
+
+
+def _loss(tree: Node) -> Iterator[Problem]:
+    node = tree.get("loss")
+    name = _value(tree, "loss", "name") if node and isinstance(node.value, dict) else None
+    name = name or (node.value if node else None)
+    regions = bool(_value(tree, "data", "regions"))
+    if node is not None and regions and name in _FOR_CLASSES:
+        message = f"{name} is for labels that exclude each other; data.regions overlap"
+        yield Problem(node.place, "loss", message, _FOR_REGIONS)
+    if node is not None and not regions and name in _FOR_REGIONS:
+        message = f"{name} is for overlapping regions, and data.regions is not set"
+        yield Problem(node.place, "loss", message, ("dice_ce",))
+
+
+def _plan(tree: Node) -> Iterator[Problem]:
+    """Axes and stages must agree in number."""
+    dims = _value(tree, "plan", "spatial_dims")
+    for key in ("patch_size", "spacing"):
+        node = tree.get("plan", key)
+        if node is None or not isinstance(node.value, list):
+            continue
+        number = len(node.value)
+        wanted = f"{dims} numbers, as plan.spatial_dims says" if dims in (2, 3) else "2 or 3 numbers"
+        if number not in ((dims,) if dims in (2, 3) else (2, 3)):
+            message = f"expected {wanted}, found {number}"
+            yield Problem(node.place, f"plan.{key}", message)
+        elif dims not in (2, 3):
+            dims = number
+    stages = None
+    for key in ("features", "strides", "kernels"):
+        node = tree.get("plan", key)
+        if node is None or not isinstance(node.value, list):
+            continue
+        if stages is not None and len(node.value) != stages[1]:
+            message = f"has {len(node.value)} stages, plan.{stages[0]} has {stages[1]}"
+            yield Problem(node.place, f"plan.{key}", message)
+        stages = stages or (key, len(node.value))
+
+
+def _value(tree: Node, *path: str):
+    node = tree.get(*path)
+    return node.value if node is not None else None
+
+
+def _whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

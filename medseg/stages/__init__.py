@@ -1,0 +1,1 @@
+"""One verb per file: a stage reads artefacts of a run and writes one."""

@@ -1,0 +1,127 @@
+"""Is this machine ready: versions, devices, memory, disk, and the line that mends what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "monai",
+    "torchio",
+    "SimpleITK",
+    "nibabel",
+    "numpy",
+    "scipy",
+    "wandb",
+    "pydantic",
+    "ruamel.yaml",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what it is, what was found, and the remedy if it is not well."""
+
+    name: str
+    found: str
+    remedy: str | None = None
+
+
+def run(folder: Path = Path()) -> list[Check]:
+    """Look at the machine; disk space is that of ``folder``."""
+    checks = [Check("python", platform.python_version())]
+    checks += [_package(name) for name in PACKAGES]
+    checks += [_torch_release(), _devices(), _cores(), _memory(), _disk(folder), _wandb_key()]
+    return checks
+
+
+def to_json(checks: list[Check]) -> list[dict[str, Any]]:
+    """Return plain containers."""
+    return [asdict(check) for check in checks]
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, version(name))
+    except PackageNotFoundError:
+        return Check(name, "missing", f"pip install '{name}'")
+
+
+def _torch_release() -> Check:
+    try:
+        release = version("torch")
+    except PackageNotFoundError:
+        return Check("torch release", "missing", "pip install torch")
+    if release.startswith("2.9."):
+        remedy = "pip install 'torch!=2.9.*': its 3D convolutions are many times slower"
+        return Check("torch release", release, remedy)
+    return Check("torch release", "no known trouble")
+
+
+def _devices() -> Check:
+    try:
+        import torch
+    except ImportError:
+        return Check("devices", "unknown: torch is missing", "pip install torch")
+    if torch.cuda.is_available():
+        found = []
+        for i in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(i)
+            name = torch.cuda.get_device_name(i)
+            found.append(f"cuda:{i} {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+        return Check("devices", "; ".join(found))
+    if torch.backends.mps.is_available():
+        return Check("devices", "Apple GPU (mps)")
+    if shutil.which("nvidia-smi"):
+        remedy = "this build of torch has no CUDA: install the one for your driver"
+        return Check("devices", "an NVIDIA driver, but torch sees no GPU", remedy)
+    return Check("devices", "CPU only")
+
+
+def _cores() -> Check:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Check("cores", f"{usable} usable of {os.cpu_count()}")
+
+
+def memory_limit() -> int | None:
+    """Return the bytes of memory that this process may use: the machine's, or its cgroup's."""
+    limits = []
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(file).read_text()))
+        except (OSError, ValueError):
+            continue
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(limits, default=None)
+
+
+def _memory() -> Check:
+    limit = memory_limit()
+    if limit is None:
+        return Check("memory", "unknown")
+    remedy = "close other programs, or use a smaller plan.patch_size" if limit < 4 * 2**30 else None
+    return Check("memory", f"{limit / 2**30:.1f} GiB", remedy)
+
+
+def _disk(folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free
+    remedy = "free some space, or set run_dir to another disk" if free < 5 * 2**30 else None
+    return Check("disk", f"{free / 2**30:.1f} GiB free in {folder.resolve()}", remedy)
+
+
+def _wandb_key() -> Check:
+    configured = bool(os.environ.get("WANDB_API_KEY"))
+    netrc = Path.home() / ".netrc"
+    if not configured and netrc.is_file():
+        configured = "wandb" in netrc.read_text(errors="replace")
+    if configured:
+        return Check("W&B", "a key is configured")
+    return Check("W&B", "no key: runs are kept offline (to go online: wandb login)")

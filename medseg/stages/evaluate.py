@@ -1,0 +1,138 @@
+"""``evaluate``: masks and references -> ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from medseg.data.prepare.reading import read_label
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.metrics.evaluate import evaluate_pairs, table
+from medseg.stages.job import Job
+from medseg.stages.reporter import Advance, Reporter
+from medseg.stages.run_folder import digest, files_state, write_text
+
+Pair = tuple[str, Path, Path]
+MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
+
+
+def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
+    """Score the predictions of a run and write ``metrics.json``."""
+    target = job.folder / "metrics.json"
+    if not masks:
+        metrics: dict[str, Any] = {
+            "schema": 1,
+            "n_cases": 0,
+            "note": "trained on every case (data.fold=all): nothing was held out, so nothing is "
+            "measured; best.ckpt holds the averaged weights of the last step",
+        }
+        write_text(target, json.dumps(metrics, indent=1))
+        job.report.stage("evaluate", metrics["note"])
+        return metrics
+    dataset, empty = job.dataset, job.recipe.evaluation.empty
+    pairs = [(c.id, masks[c.id], c.label) for c in dataset.cases if c.id in masks and c.label]
+    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), empty)
+    if target.is_file() and job.folder.is_current("evaluate", inputs):
+        metrics = json.loads(target.read_text())
+    else:
+        with job.report.progress("evaluate") as advance:
+            metrics = score(pairs, dataset.labels, dataset.value_map, empty=empty, advance=advance)
+        write_text(target, json.dumps(metrics, indent=1))
+        job.folder.record("evaluate", inputs)
+    job.report.stage("evaluate", f"{target}")
+    show(job.report, metrics)
+    return metrics
+
+
+def score(
+    pairs: Sequence[Pair],
+    scheme: LabelScheme,
+    value_map: Mapping[int, int] | None = None,
+    *,
+    empty: Literal["skip", "one"] = "skip",
+    advance: Advance = lambda done, total: None,
+) -> dict[str, Any]:
+    """Compare pairs of mask files, one case in memory at a time.
+
+    Args:
+        pairs: ``(case id, prediction, reference)``.
+        scheme: what the values in the files mean.
+        value_map: file value -> label value, of the references.
+        empty: see `evaluate_pairs`.
+        advance: told how many cases are done.
+
+    Raises:
+        InputError: a mask cannot be read, or the two of a pair lie on different grids.
+    """
+
+    def read() -> Iterator[tuple[str, np.ndarray, np.ndarray, Sequence[float]]]:
+        for done, (case, prediction, reference) in enumerate(pairs):
+            advance(done, len(pairs))
+            ref = read_label(reference, scheme, value_map=value_map or {})
+            pred = read_label(prediction, scheme, like=ref.grid)
+            yield case, pred.data, ref.data, ref.grid.spacing
+        advance(len(pairs), len(pairs))
+
+    return evaluate_pairs(read(), scheme, empty=empty)
+
+
+def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[str], list[str]]:
+    """Pair two folders of masks by case name.
+
+    A reference may carry a suffix that data sets use for labels (``case_seg``, ``case-seg``,
+    ``case_label``).
+
+    Returns:
+        The pairs, and the names of predictions without reference and references without prediction.
+
+    Raises:
+        InputError: a folder is missing or holds no masks, or nothing fits together.
+    """
+    preds, refs = _masks(predictions), _masks(references)
+    refs = {_strip(name) if name not in preds else name: path for name, path in refs.items()}
+    pairs = [(name, preds[name], refs[name]) for name in sorted(preds.keys() & refs.keys())]
+    if not pairs:
+        raise InputError(
+            "no prediction has the name of a reference",
+            file=predictions,
+            expected=f"names such as {', '.join(sorted(refs)[:3])}",
+            found=", ".join(sorted(preds)[:3]),
+        )
+    return pairs, sorted(preds.keys() - refs.keys()), sorted(refs.keys() - preds.keys())
+
+
+def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
+    """Print the table of ``metrics.json``."""
+    header, *rows = table(metrics)
+    report.table("", header, rows)
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError("there is no such folder", file=folder, expected="a folder of masks")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = next((s for s in MASKS if path.name.lower().endswith(s)), None)
+        if suffix is None or path.name.startswith("."):
+            continue
+        name = path.name[: -len(suffix)]
+        if name in found:
+            raise InputError(
+                f"two files are named {name!r}", file=folder, found=f"{found[name].name}, {path.name}"
+            )
+        found[name] = path
+    if not found:
+        raise InputError("the folder holds no masks", file=folder, expected=f"files {', '.join(MASKS)}")
+    return found
+
+
+def _strip(name: str) -> str:
+    for suffix in ("_seg", "-seg", "_label", "_labels", "_mask"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name

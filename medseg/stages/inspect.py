@@ -1,0 +1,33 @@
+"""``inspect``: data set -> ``fingerprint.json``, and what is odd in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from medseg.data.prepare.fingerprint import fingerprint, problems
+from medseg.planning.fingerprint import Fingerprint
+from medseg.stages.job import Job
+from medseg.stages.run_folder import write_text
+
+
+def run(job: Job) -> Fingerprint:
+    """Write the fingerprint, unless it is current, and report what is odd."""
+    target = job.folder / "fingerprint.json"
+    if target.is_file() and job.folder.is_current("inspect", job.data_state):
+        found = read(target)
+        job.report.stage("inspect", f"{len(found.cases)} cases, unchanged")
+    else:
+        with job.report.progress("inspect") as advance:
+            found = fingerprint(job.dataset, workers=job.recipe.data.workers, progress=advance)
+        write_text(target, json.dumps(found.to_dict(), indent=1))
+        job.folder.record("inspect", job.data_state)
+        job.report.stage("inspect", f"{len(found.cases)} cases of {job.dataset.format} layout")
+    for note in [*job.dataset.notes, *problems(found)]:
+        job.report.say(f"  note: {note}")
+    return found
+
+
+def read(path: Path) -> Fingerprint:
+    """Read a ``fingerprint.json``."""
+    return Fingerprint.from_dict(json.loads(path.read_text(encoding="utf-8")))

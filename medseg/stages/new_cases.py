@@ -1,0 +1,59 @@
+"""``predict`` for files outside any data set: group them into cases, then segment them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.data import formats
+from medseg.data.case import Case
+from medseg.errors import InputError
+from medseg.inference import checkpoint as checkpoints
+from medseg.inference.predictor import Predictor
+from medseg.recipe import load_text
+from medseg.stages.predict import predict_cases
+from medseg.stages.reporter import Reporter
+
+
+def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tuple[Case, ...]:
+    """Group files into cases by the rule of the run's data format.
+
+    Args:
+        run: run folder or checkpoint; it knows the channels and the format.
+        inputs: files, or folders whose images are taken.
+        format: another format's rule.
+
+    Raises:
+        InputError: a path does not exist, or a case lacks a channel.
+    """
+    missing = [path for path in inputs if not path.exists()]
+    if missing:
+        raise InputError("there is no such file or folder", file=missing[0])
+    first = checkpoints.read(checkpoints.find(run)[0])
+    options: dict = {}
+    if first.recipe:
+        recipe = load_text(first.recipe, source=first.path)
+        options = {"image_pattern": recipe.data.image_pattern}
+        format = format or recipe.data.format
+    if format in (None, "auto", "phantom"):
+        format = "decathlon"
+    return formats.group(inputs, format=format, channels=first.channels, options=options)
+
+
+def predict(
+    run: Path,
+    cases: Sequence[Case],
+    output: Path,
+    *,
+    report: Reporter,
+    device: str = "auto",
+    trust: tuple[str, ...] = (),
+    overwrite: bool = False,
+) -> list[Path]:
+    """Segment cases into ``output``; all folds of a run are averaged.
+
+    Raises:
+        InputError: a case cannot be read, or its mask exists already.
+    """
+    predictor = Predictor.load(run, device=device, trust=trust)
+    return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)

@@ -1,0 +1,87 @@
+"""``plan.yaml``: a recipe fragment with a reason per value, whose edits survive re-planning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from medseg.errors import InputError
+from medseg.stages.run_folder import write_text
+
+_HEADER = """\
+# What follows from the data, each value with its reason. This is a fragment of a recipe: edit a value
+# here and it is kept, delete a line and it is planned anew; values in the recipe itself win.
+plan:
+"""
+_RECORD = "# planned: "
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """What a ``plan.yaml`` holds.
+
+    Attributes:
+        values: the values, as they stand in the file.
+        planned: the values that the planner had written there.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    planned: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def edits(self) -> dict[str, Any]:
+        """Values that a person changed or added."""
+        return {k: v for k, v in self.values.items() if self.planned.get(k) != v}
+
+
+def read(path: Path) -> PlanFile:
+    """Read a plan file; one that is not there is empty.
+
+    Raises:
+        InputError: the file is no plan.
+    """
+    if not path.is_file():
+        return PlanFile()
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise InputError(
+            f"the plan is not valid YAML: {error}",
+            file=path,
+            remedy="mend the line, or delete the file to plan anew",
+        ) from error
+    values = content.get("plan") if isinstance(content, dict) else None
+    if not isinstance(values, dict):
+        raise InputError(
+            "the plan has no section 'plan'", file=path, remedy="delete the file to plan anew"
+        )
+    record = next((line for line in text.splitlines() if line.startswith(_RECORD)), None)
+    try:
+        planned = json.loads(record.removeprefix(_RECORD)) if record else {}
+    except json.JSONDecodeError:
+        planned = {}  # someone edited the record: every value counts as theirs
+    return PlanFile(values, planned)
+
+
+def write(
+    path: Path,
+    values: Mapping[str, Any],
+    *,
+    planned: Mapping[str, Any],
+    reasons: Mapping[str, str],
+) -> None:
+    """Write ``values`` with their reasons; ``planned`` is what the planner would have chosen."""
+    lines = []
+    for key, value in values.items():
+        reason = reasons.get(key, "")
+        lines.append(f"  {key}: {json.dumps(value)}" + (f"  # {reason}" if reason else ""))
+    record = json.dumps(dict(planned))
+    footer = "\n# The line below remembers what was planned, so that edits are known as edits.\n"
+    write_text(path, _HEADER + "\n".join(lines) + "\n" + footer + _RECORD + record + "\n")

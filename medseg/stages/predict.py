@@ -1,0 +1,95 @@
+"""``predict``: checkpoint + files -> masks on the files' own grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.data.case import Case
+from medseg.errors import InputError, InputErrors
+from medseg.inference.predictor import Predictor, mask_suffix
+from medseg.stages.job import Job, files_of
+from medseg.stages.reporter import Reporter
+from medseg.stages.run_folder import digest, files_state, write_text
+from medseg.stages.splits import cases_of_fold
+
+
+def run(job: Job, checkpoint: Path) -> dict[str, Path]:
+    """Predict the validation cases of the recipe's fold into ``predictions/``.
+
+    Returns:
+        Case id -> mask, of every case that a fold of this run predicted.
+    """
+    _, val = cases_of_fold(job.recipe, job.dataset, job.folder / "splits.json")
+    target = job.folder / "predictions"
+    if not val:
+        target.mkdir(parents=True, exist_ok=True)
+        return {}
+    settings = job.recipe.inference.model_dump()
+    files = [path for case in val for path in files_of(case)]
+    inputs = digest(files_state([checkpoint, *files]), settings)
+    stage = f"predict {job.folder.fold.name}"
+    masks = _existing(target, job.dataset.cases)
+    if job.folder.is_current(stage, inputs) and all(case.id in masks for case in val):
+        job.report.stage("predict", f"{len(val)} cases, unchanged")
+        return masks
+    predictor = Predictor.load(
+        checkpoint,
+        trust=job.trust,
+        overlap=job.recipe.inference.overlap,
+        mirror=job.recipe.inference.mirror,
+    )
+    predict_cases(predictor, val, target, report=job.report, overwrite=True)
+    job.folder.record(stage, inputs)
+    job.report.stage("predict", f"{len(val)} cases into {target}")
+    return _existing(target, job.dataset.cases)
+
+
+def predict_cases(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    out_dir: Path,
+    *,
+    report: Reporter,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write one mask per case, and ``labels.json`` with what their values mean.
+
+    A case that fails does not stop the others; all failures are reported at the end.
+
+    Raises:
+        InputErrors: naming the cases that failed.
+    """
+    if not overwrite:
+        _refuse_existing(cases, out_dir)
+    write_text(out_dir / "labels.json", json.dumps(predictor.labels.to_dict(), indent=1))
+    written, problems = [], []
+    with report.progress("predict") as advance:
+        for done, case in enumerate(cases):
+            advance(done, len(cases))
+            try:
+                written.append(predictor.predict_to(case, out_dir, overwrite=overwrite))
+            except InputError as error:
+                problems.append(error)
+        advance(len(cases), len(cases))
+    if problems:
+        raise InputErrors(problems)
+    return written
+
+
+def _refuse_existing(cases: Sequence[Case], out_dir: Path) -> None:
+    paths = [out_dir / f"{case.id}{mask_suffix(case.images[0])}" for case in cases]
+    existing = [path.name for path in paths if path.exists()]
+    if existing:
+        raise InputError(
+            "the output folder holds predictions of these cases already",
+            file=out_dir,
+            found=", ".join(existing[:5]) + (f" and {len(existing) - 5} more" if len(existing) > 5 else ""),
+            remedy="choose another folder with -o, or replace them with --overwrite",
+        )
+
+
+def _existing(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    paths = {case.id: folder / f"{case.id}{mask_suffix(case.images[0])}" for case in cases}
+    return {case: path for case, path in paths.items() if path.is_file()}

@@ -1,0 +1,97 @@
+"""What a stage says while it works: lines, tables and progress, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Advance = Callable[[int, int], None]
+"""``advance(done, total)``, as long work reports it."""
+
+
+class Reporter:
+    """Speaks to a person on a terminal.
+
+    Args:
+        quiet: say nothing but warnings.
+        json: results go to standard output as JSON, so everything else goes to standard error.
+    """
+
+    def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
+        self.quiet, self.json = quiet, json
+        self.out = Console(stderr=json, highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if not self.quiet:
+            self.out.print(escape(text))
+
+    def warn(self, text: str) -> None:
+        """Print a warning, even when quiet."""
+        self.err.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    def stage(self, name: str, text: str) -> None:
+        """Open a stage."""
+        if not self.quiet:
+            self.out.print(f"[bold cyan]{escape(name):<10}[/bold cyan] {escape(text)}")
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Print a table; the first column is text, the others are numbers."""
+        if self.quiet:
+            return
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for i, name in enumerate(header):
+            table.add_column(name, justify="left" if i == 0 else "right")
+        for row in rows:
+            table.add_row(*[escape(str(cell)) for cell in row])
+        self.out.print(table)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Advance]:
+        """Show progress of what reports ``(done, total)``; a plain line where there is no terminal."""
+        if self.quiet or not sys.stderr.isatty():
+            yield self._plain(title)
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("[bold cyan]{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            yield advance
+
+    def _plain(self, title: str) -> Advance:
+        """Print a line every ten seconds, for logs."""
+        last = time.monotonic()
+
+        def advance(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > 10 and not self.quiet:
+                last = time.monotonic()
+                self.out.print(escape(f"{title}: {done} of {total}"))
+
+        return advance

@@ -1,0 +1,146 @@
+"""The folder of a run: which recipe it holds, where its artefacts lie, which of them are current."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError
+from medseg.recipe import Recipe, load_text
+
+# Keys that two recipes of one run may differ in: they change where and how the work is done, not what
+# comes out. Folds live side by side in one run.
+_FREE = ("run_dir", "logger", "data.fold", "data.workers", "data.cache", "trainer.devices")
+_ARTEFACTS = (
+    "recipe.yaml",
+    "splits.json",
+    "fingerprint.json",
+    "plan.yaml",
+    "device.yaml",
+    "stages.json",
+    "metrics.json",
+    "predictions",
+    "wandb_id",
+)
+
+
+class RunFolder:
+    """A run's folder, opened for one recipe.
+
+    Args:
+        recipe: the recipe that the run holds or shall hold.
+        overwrite: start over if the folder holds another recipe.
+
+    Raises:
+        InputError: the folder holds another recipe, or something that is no run.
+    """
+
+    def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
+        self.recipe, self.path = recipe, Path(recipe.run_dir)
+        stored = self.path / "recipe.yaml"
+        if stored.is_file():
+            self._compare(load_text(stored.read_text(), source=stored), overwrite=overwrite)
+        elif self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+            raise InputError(
+                "the run folder is not empty and holds no run",
+                file=self.path,
+                expected="a new folder, or one that medseg made",
+                remedy="choose another with run_dir=FOLDER",
+            )
+        if not stored.is_file():
+            write_text(stored, recipe.to_yaml())
+
+    def _compare(self, stored: Recipe, *, overwrite: bool) -> None:
+        different = [
+            key for key in self.recipe.differences(stored) if not key.startswith(_FREE)
+        ]
+        if different and not overwrite:
+            raise InputError(
+                "the run folder holds a run of another recipe",
+                file=self.path,
+                found=f"these keys differ: {', '.join(different)}",
+                remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
+            )
+        if overwrite:
+            self.clear()
+
+    def clear(self) -> None:
+        """Remove the artefacts; the cache stays, since its keys say what is in it."""
+        for name in _ARTEFACTS:
+            _remove(self.path / name)
+        for fold in self.path.glob("fold_*"):
+            _remove(fold)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def fold(self) -> Path:
+        """Folder of the fold that the recipe trains."""
+        return self.path / f"fold_{self.recipe.data.fold}"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the preprocessed cases."""
+        return self.path / "cache"
+
+    def is_current(self, stage: str, inputs: str) -> bool:
+        """Say whether ``stage`` last ran on these inputs."""
+        return self._ledger().get(stage) == inputs
+
+    def record(self, stage: str, inputs: str) -> None:
+        """Remember the inputs that ``stage`` ran on."""
+        write_text(self / "stages.json", json.dumps({**self._ledger(), stage: inputs}, indent=1))
+
+    def _ledger(self) -> dict[str, str]:
+        try:
+            return json.loads((self / "stages.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+
+def digest(*parts: Any) -> str:
+    """Hash plain containers and files (by size and time of change) to a short text."""
+    return hashlib.blake2b(
+        json.dumps(parts, sort_keys=True, default=_state).encode(), digest_size=12
+    ).hexdigest()
+
+
+def files_state(files: Sequence[Path]) -> list[list[Any]]:
+    """Give path, size and time of change of files; a missing one counts as such."""
+    return [_state(file) for file in files]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"the file cannot be written ({error.strerror})", file=path) from error
+
+
+def _state(path: Any) -> list[Any]:
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return [str(path), None, None]
+    return [str(path), stat.st_size, stat.st_mtime_ns]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

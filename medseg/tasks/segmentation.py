@@ -1,0 +1,181 @@
+"""Segmentation as a LightningModule, usable with or without a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from medseg.data.feed.batch import Batch
+from medseg.errors import InputError
+from medseg.inference.decode import decode
+from medseg.labels import LabelScheme
+from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss
+from medseg.metrics.volume_dice import dice_per_output
+from medseg.networks.outputs import as_heads, finest
+from medseg.tasks.batches import as_batch
+from medseg.training.averaging import averaged_copy
+from medseg.training.schedule import Cosine, Schedule
+
+
+class SegmentationTask(pl.LightningModule):
+    """Trains a network to segment, and scores it on whole volumes.
+
+    Batches are `medseg.data.feed.Batch`, ``(image, label)`` pairs or mappings with those two keys:
+    image ``(B, C, *S)`` float, label ``(B, 1, *S)`` or ``(B, *S)`` of label indices.
+
+    It logs ``train/loss``, ``lr``, ``val/dice`` (mean over what is scored) and ``val/dice/NAME``. Dice is
+    computed per case on whole volumes and averaged over the cases where it is defined; a class that is
+    neither in the reference nor in the prediction of a case does not count there.
+
+    Args:
+        network: maps ``(B, C, *S)`` to logits ``(B, labels.num_outputs, *S)``; in training it may return
+            several, finest first (deep supervision).
+        labels: what the outputs mean.
+        loss: maps logits and target to a scalar. The target is the index tensor ``(B, 1, *S)``, or
+            with regions their masks ``(B, R, *S)``. Default: Dice + cross-entropy (regions: Dice + BCE).
+        optimizer: makes the optimiser from the parameters. Default: AdamW, 1e-3, weight decay 1e-2.
+        schedule: learning-rate factor as a function of the elapsed fraction of the training.
+        window: predicts a whole volume, ``(network, image) -> logits``; default: one forward pass.
+        ema: decay of the averaged weights, which validation and prediction use; ``None``: raw weights.
+        description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild the
+            network and its preprocessing (see `medseg.inference.checkpoint`).
+    """
+
+    averaged: nn.Module | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: LabelScheme,
+        *,
+        loss: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+        schedule: Schedule | None = None,
+        window: Callable[[nn.Module, Tensor], Tensor] | None = None,
+        ema: float | None = 0.999,
+        description: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = averaged_copy(network, ema) if ema is not None else None
+        self.labels = labels
+        self.loss = DeepSupervisionLoss(loss or (RegionLoss() if labels.regions else DiceCELoss()))
+        self.make_optimizer = optimizer or _adamw
+        self.schedule = schedule or Cosine()
+        self.window = window
+        self.description = dict(description or {})
+        self.progress: Callable[[], float] = self._trainer_progress
+        self._dice: list[Tensor] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits ``(B, K, *S)`` of the averaged weights (of the raw ones while training)."""
+        network = self.network if self.training or self.averaged is None else self.averaged
+        return finest(network(image))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        batch = as_batch(batch)
+        heads = as_heads(self.network(batch.image))
+        loss = self.loss(heads, self._target(batch.label))
+        self._refuse_non_finite(loss, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Predict whole volumes and return what overlays need: preds and target indices, case ids."""
+        batch = as_batch(batch)
+        preds = decode(self.predict_logits(batch.image), self.labels, axis=1)
+        target = batch.label.reshape(preds.shape)
+        self._dice += list(dice_per_output(preds, target, self.labels))
+        return {
+            "image": batch.image,
+            "preds": preds,
+            "target": target,
+            "case_ids": batch.case_ids,
+        }
+
+    def on_validation_epoch_end(self) -> None:
+        """Average Dice over cases, then over what is scored."""
+        dice = torch.stack(self._dice) if self._dice else torch.empty(0, len(self.labels.foreground))
+        self._dice = []
+        dice = dice.to(self.device)
+        defined = ~dice.isnan()
+        sums = torch.stack([dice.nan_to_num().sum(0), defined.sum(0).to(dice.dtype)])
+        sums = self.all_gather(sums).reshape(-1, *sums.shape).sum(0)
+        means = sums[0] / sums[1]
+        for name, value in zip(self.labels.foreground, means, strict=True):
+            self.log(f"val/dice/{name}", value)
+        self.log("val/dice", means.nanmean(), prog_bar=True)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return label indices ``(B, *S)``."""
+        return decode(self.predict_logits(as_batch(batch).image), self.labels, axis=1)
+
+    @torch.no_grad()
+    def predict_logits(self, image: Tensor) -> Tensor:
+        """Return the logits of whole volumes ``(B, K, *S)``."""
+        network = self.network if self.averaged is None else self.averaged
+        network.eval()
+        return finest(self.window(network, image) if self.window else network(image))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return the optimiser and a schedule that follows the training's clock."""
+        optimizer = self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
+        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress()))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the averaged weights follow."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)  # type: ignore[operator]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Log the learning rate that this step uses."""
+        self.log("lr", self.optimizers().param_groups[0]["lr"], batch_size=1)  # type: ignore[union-attr]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilding needs; plain containers only."""
+        checkpoint["medseg"] = {
+            "schema": 1,
+            "task": "segmentation",
+            "labels": self.labels.to_dict(),
+            **self.description,
+        }
+
+    def _target(self, label: Tensor) -> Tensor:
+        """Turn indices ``(B, 1, *S)`` into the loss's target."""
+        if not self.labels.regions:
+            return label
+        members = self.labels.region_indices()
+        return torch.cat([sum(label == i for i in region) > 0 for region in members], dim=1)  # type: ignore[operator]
+
+    def _refuse_non_finite(self, loss: Tensor, batch: Batch) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise InputError(
+                f"the loss became {float(loss)} at step {self.global_step}",
+                expected="a finite number",
+                found=f"batch of the cases {', '.join(batch.case_ids) or '(unnamed)'}",
+                remedy="look at these cases; lower optimizer.lr or trainer.gradient_clip; "
+                "trainer.precision=32 rules out overflow",
+            )
+
+    def _trainer_progress(self) -> float:
+        """Measure progress by the trainer's own limits, for use without a training clock."""
+        if self._trainer is None:
+            return 0.0
+        total = self.trainer.estimated_stepping_batches
+        return 0.0 if total in (0, float("inf")) else min(1.0, self.global_step / total)
+
+
+def _adamw(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-2)

@@ -1,0 +1,154 @@
+"""How far a training is, on the terminal or in a log file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+_REDRAW_SECONDS = 0.2
+
+
+class TrainingProgress(pl.Callback):
+    """Shows a bar on a terminal; elsewhere prints one line after each validation.
+
+    Switch Lightning's own bar off (``enable_progress_bar=False``): it counts batches of an epoch,
+    this one the share of the budget, the steps or the epochs that is used up.
+
+    Args:
+        fraction: returns that share, 0 to 1 (`TrainingClock.fraction`).
+        quiet: show nothing.
+        console: of rich; default: the process's standard error.
+        loss: logged name of the training loss.
+        scores: prefix of the logged scores.
+    """
+
+    def __init__(
+        self,
+        fraction: Callable[[], float],
+        *,
+        quiet: bool = False,
+        console: Console | None = None,
+        loss: str = "train/loss",
+        scores: str = "val/dice",
+    ) -> None:
+        self.fraction, self.quiet, self.console = fraction, quiet, console
+        self.loss, self.scores = loss, scores
+        self._bar: Progress | None = None
+        self._training: TaskID | None = None
+        self._validation: TaskID | None = None
+        self._drawn = 0.0
+        self._began = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose between bar and lines."""
+        self._began = time.monotonic()
+        if self.quiet or not trainer.is_global_zero:
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.console = self.console or Console(stderr=True)
+        if not self.console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+        )
+        self._training = self._bar.add_task("training", total=1.0, note="")
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Move the bar, a few times a second at most."""
+        if self._bar is None or self._training is None:
+            return
+        now = time.monotonic()
+        if now - self._drawn < _REDRAW_SECONDS:
+            return
+        self._drawn = now
+        self._bar.update(
+            self._training,
+            completed=self.fraction(),
+            note=f"step {trainer.global_step}  {self._metrics(trainer, classes=False)}",
+        )
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add a bar for the validation."""
+        if self._bar is not None and not trainer.sanity_checking:
+            batches = trainer.num_val_batches
+            total = sum(batches) if isinstance(batches, list) else batches
+            self._validation = self._bar.add_task("validating", total=total, note="")
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Move the bar of the validation."""
+        if self._bar is not None and self._validation is not None:
+            self._bar.advance(self._validation)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print what the validation found."""
+        if self._bar is not None and self._validation is not None:
+            self._bar.remove_task(self._validation)
+            self._validation = None
+        fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if self.quiet or not fitting or not trainer.is_global_zero or self.console is None:
+            return
+        line = (
+            f"{self.fraction():4.0%}  {clock(time.monotonic() - self._began)}  "
+            f"step {trainer.global_step}  {self._metrics(trainer, classes=True)}"
+        )
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._training = self._validation = None
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the bar away, so that the message below it can be read."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def _metrics(self, trainer: pl.Trainer, *, classes: bool) -> str:
+        metrics = trainer.callback_metrics
+        parts = [f"loss {metrics[self.loss]:.3f}"] if self.loss in metrics else []
+        if self.scores in metrics:
+            parts.append(f"{self.scores.rpartition('/')[2]} {metrics[self.scores]:.3f}")
+        prefix = f"{self.scores}/"
+        each = [
+            f"{k.removeprefix(prefix)} {v:.3f}" for k, v in metrics.items() if k.startswith(prefix)
+        ]
+        if classes and 1 < len(each) <= 8:
+            parts.append(f"({', '.join(each)})")
+        return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,170 @@
+"""A W&B run that never asks, never hangs on a missing key, and sends no more than it is told to."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import WandbLogger as _WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from medseg.tracking.case_names import CaseNames
+from medseg.tracking.options import WandbOptions
+from medseg.tracking.wandb_mode import Mode, choose_mode
+
+ID_FILE = "wandb_id"
+_CONNECT_SECONDS = 30.0
+
+
+class WandbLogger(_WandbLogger):
+    """Lightning's logger over a run that is already open.
+
+    The run's id lies in ``folder/wandb_id``, so that a resumed training goes on in the same run.
+    Without a key, or without an answer from the server, the run is kept offline.
+
+    Args:
+        folder: of the fold; the run's files go to ``folder/wandb``.
+        config: plain containers: the resolved recipe (with ``${VAR}`` unexpanded) and the plan.
+        run_name: shown in the list of runs.
+        options: see `WandbOptions`.
+        resume: go on with the run whose id is there.
+        say: receives one line about where the run goes.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        config: Mapping[str, Any],
+        run_name: str,
+        options: WandbOptions,
+        resume: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.options = options
+        self.case_names = CaseNames(folder, hashed=options.hash_cases)
+        self.images = options.images if options.log_images else 0
+        project = options.project or os.environ.get("WANDB_PROJECT") or "medseg"
+        run = None
+        if getattr(rank_zero_only, "rank", 0) == 0:
+            run = _open_run(folder, config, run_name, project, options, resume, say)
+        super().__init__(
+            name=run_name, save_dir=folder, project=project, log_model=False, experiment=run
+        )
+        if run is not None:
+            self._id = run.id
+
+    @rank_zero_only
+    def log_overlays(self, overlays: Sequence[tuple[str, np.ndarray]], step: int) -> None:
+        """Show ``(case id, uint8 (H, W, 3))`` pictures in one panel."""
+        self.log_image(
+            "overlays",
+            [picture for _, picture in overlays],
+            step=step,
+            caption=[self.case_names(case_id) for case_id, _ in overlays],
+        )
+
+    @rank_zero_only
+    def log_file(self, path: Path, *, kind: str, name: str | None = None) -> None:
+        """Keep a file as a version of the artifact ``KIND-RUN_ID``.
+
+        The file is read where it lies when the run is sent, so no copy is kept outside the run.
+        """
+        import wandb
+
+        artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", f"{kind}-{self.experiment.id}"), kind)
+        artifact.add_file(str(path), name=name or path.name, policy="immutable", skip_cache=True)
+        # log_model=True of Lightning's logger refuses to work offline; this does not.
+        self.experiment.log_artifact(artifact, aliases=["latest", "best"])
+
+    @rank_zero_only
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Set numbers that describe the run as a whole."""
+        self.experiment.summary.update(dict(values))
+
+    @rank_zero_only
+    def close(self, *, failed: bool = False) -> None:
+        """Finish the run; a later session may resume it."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=1 if failed else 0)
+
+
+def _open_run(
+    folder: Path,
+    config: Mapping[str, Any],
+    run_name: str,
+    project: str,
+    options: WandbOptions,
+    resume: bool,
+    say: Callable[[str], None],
+) -> Any:
+    mode, reason = choose_mode(offline=options.offline)
+    import wandb
+
+    run_id = _run_id(folder, resume=resume)
+
+    def start(mode: Mode) -> Any:
+        return wandb.init(
+            project=project,
+            entity=options.entity,
+            group=options.group,
+            tags=list(options.tags),
+            notes=options.notes,
+            name=run_name,
+            id=run_id,
+            dir=str(folder),
+            config=dict(config),
+            allow_val_change=True,
+            mode=mode,
+            resume="allow",
+            # A run of the user's own may be open in this process.
+            reinit="create_new",
+            # The command line, the console and the repository may hold what the recipe leaves
+            # unexpanded: secrets, paths, names of patients.
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_git=True,
+                disable_code=True,
+                x_disable_meta=True,
+                init_timeout=_CONNECT_SECONDS,
+            ),
+        )
+
+    try:
+        run = start(mode)
+    except wandb.Error as error:
+        if mode != "online":
+            raise
+        mode, reason = "offline", f"the server did not take the run: {_first_line(error)}"
+        run = start(mode)
+    if mode == "offline":
+        why = f": {reason}" if reason else ""
+        say(f"W&B: offline{why}; to send it later: wandb sync {folder}/wandb/offline-run-*")
+    elif mode == "online":
+        say(f"W&B: {run.url}")
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return run
+
+
+def _run_id(folder: Path, *, resume: bool) -> str:
+    file = folder / ID_FILE
+    if resume and file.is_file() and (known := file.read_text(encoding="ascii").strip()):
+        return known
+    run_id = secrets.token_hex(4)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    beside.write_text(run_id + "\n", encoding="ascii")
+    beside.replace(file)
+    return run_id
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""What surrounds a LightningModule while it trains: clock, schedules, checkpoints, averaging."""

@@ -1,0 +1,198 @@
+"""Which checkpoints a training leaves behind, and how it stops at Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from medseg.errors import Interrupted
+from medseg.training import rng
+from medseg.training.clock import Every, TrainingClock
+
+
+class Checkpoints(pl.callbacks.Checkpoint):
+    """Keeps ``last.ckpt`` for resuming and ``best.ckpt`` by a validation metric.
+
+    ``last.ckpt`` is only ever written right after an optimiser step, before a validation that is due:
+    from there, and only there, a resumed run repeats the uninterrupted one bit for bit. What the
+    validations found stands in ``validations.json`` beside the folder.
+
+    Args:
+        folder: where the checkpoints go.
+        clock: the training's clock.
+        every: how often to write ``last.ckpt`` between validations.
+        monitor: the metric that chooses ``best.ckpt``; larger is better. Without a validation set,
+            ``best.ckpt`` is the last one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: TrainingClock,
+        *,
+        every: Every | None = None,
+        monitor: str = "val/dice",
+    ) -> None:
+        self.folder, self.clock, self.monitor = Path(folder), clock, monitor
+        self.every = every or Every(seconds=300)
+        self._saved_at = (0, 0.0)
+        self._rng: dict[str, torch.Tensor] | None = None
+
+    @property
+    def last(self) -> Path:
+        """Path of the checkpoint to resume from."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Path of the checkpoint to predict with."""
+        return self.folder / "best.ckpt"
+
+    @property
+    def _history_file(self) -> Path:
+        return self.folder.parent / "validations.json"
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return what each validation found: step, seconds and the metrics."""
+        if not self._history_file.is_file():
+            return []
+        return json.loads(self._history_file.read_text())
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the generators, and make up for a validation that was cut off."""
+        step = trainer.global_step
+        self._saved_at = (step, self.clock.elapsed)
+        kept = [entry for entry in self.history() if entry["step"] <= step]
+        self._write_history(trainer, kept)
+        if self._rng is None:
+            return
+        rng.restore(self._rng)
+        if step in [entry["step"] for entry in kept]:
+            self.clock.validated()
+        elif self.clock.validation_due() and trainer.enable_validation:
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Write ``last.ckpt`` where due."""
+        step, seconds = trainer.global_step, self.clock.elapsed
+        if step == self._saved_at[0]:  # gradients are still being accumulated
+            return
+        due = self.every.due(step - self._saved_at[0], seconds - self._saved_at[1])
+        validate = trainer.val_check_batch == 1
+        # Validation draws random numbers (its loader does); training must not notice.
+        self._rng = rng.capture() if validate else None
+        if due or validate or trainer.should_stop:
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``best.ckpt`` if this validation is the best so far."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        history = self.history()
+        scores = [entry.get(self.monitor, float("-inf")) for entry in history]
+        score = metrics.get(self.monitor, float("nan"))
+        if not self.best.exists() or not scores or score >= max(scores):
+            trainer.save_checkpoint(self.best)
+        entry = {"step": trainer.global_step, "seconds": round(self.clock.elapsed, 3), **metrics}
+        self._write_history(trainer, [*history, entry])
+        if self._rng is not None:
+            rng.restore(self._rng)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Without a validation set the last weights are the best there are."""
+        if trainer.global_step != self._saved_at[0]:
+            self._save_last(trainer)
+        if not self.history():
+            trainer.save_checkpoint(self.best)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the states of the random generators into the checkpoint."""
+        checkpoint["rng"] = rng.capture()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the states until the first step, since setting up draws random numbers too."""
+        self._rng = checkpoint.get("rng")
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.last)
+        self._saved_at = (trainer.global_step, self.clock.elapsed)
+
+    def _write_history(self, trainer: pl.Trainer, entries: list[dict[str, Any]]) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._history_file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._history_file.with_name(f".{self._history_file.name}.{os.getpid()}.tmp")
+        beside.write_text(json.dumps(entries, indent=1))
+        beside.replace(self._history_file)
+
+
+class StopAtSignal(pl.Callback):
+    """Turns Ctrl-C and SIGTERM into a stop at the next safe point.
+
+    In training that is the end of the step, after `Checkpoints` has written ``last.ckpt``; in a
+    validation it is the end of the case: ``last.ckpt`` was written before the validation began. A
+    second Ctrl-C stops at once and leaves the last checkpoint on disk as it was.
+
+    Raises:
+        Interrupted: from the hook that reached the safe point.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self._asked: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take over the signals; only the main thread may."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._ask)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = signal.Signals(number).name
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Save and stop, if asked to."""
+        if self._asked:
+            self.checkpoints._save_last(trainer)
+            raise Interrupted(f"stopped by {self._asked} after step {trainer.global_step}")
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Stop between two cases, if asked to."""
+        if self._asked:
+            raise Interrupted(f"stopped by {self._asked} during a validation")

@@ -1,0 +1,69 @@
+"""Learning-rate schedules as functions of the elapsed fraction of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
+"""Elapsed fraction in [0, 1] -> factor on the learning rate. The clock decides what the fraction
+measures (seconds, steps or epochs), so every schedule works for every kind of limit."""
+
+
+def warm_up(fraction: float, length: float, *, start: float = 0.05) -> float:
+    """Rise linearly from ``start`` to 1 over the first ``length`` of the training."""
+    return 1.0 if fraction >= length else start + (1.0 - start) * fraction / length
+
+
+class Cosine:
+    """Half a cosine from 1 to ``final`` after a linear warm-up (Loshchilov & Hutter, 2017).
+
+    Args:
+        warmup: fraction of the training that the warm-up takes.
+        final: factor at the end.
+    """
+
+    def __init__(self, *, warmup: float = 0.03, final: float = 0.0) -> None:
+        self.warmup, self.final = _fraction("warmup", warmup), _fraction("final", final)
+
+    def __call__(self, fraction: float) -> float:
+        """Give the factor at ``fraction``."""
+        cosine = 0.5 * (1.0 + math.cos(math.pi * _after(fraction, self.warmup)))
+        return warm_up(fraction, self.warmup) * (self.final + (1.0 - self.final) * cosine)
+
+
+class Poly:
+    """``(1 - fraction) ** power``, nnU-Net's schedule, after an optional warm-up."""
+
+    def __init__(self, *, power: float = 0.9, warmup: float = 0.0) -> None:
+        self.power, self.warmup = float(power), _fraction("warmup", warmup)
+
+    def __call__(self, fraction: float) -> float:
+        """Give the factor at ``fraction``."""
+        decay = (1.0 - _after(fraction, self.warmup)) ** self.power
+        return warm_up(fraction, self.warmup) * decay
+
+
+class Constant:
+    """The same learning rate throughout, after an optional warm-up."""
+
+    def __init__(self, *, warmup: float = 0.0) -> None:
+        self.warmup = _fraction("warmup", warmup)
+
+    def __call__(self, fraction: float) -> float:
+        """Give the factor at ``fraction``."""
+        return warm_up(fraction, self.warmup)
+
+
+SCHEDULES: dict[str, type] = {"cosine": Cosine, "poly": Poly, "constant": Constant}
+
+
+def _after(fraction: float, warmup: float) -> float:
+    """Rescale what follows the warm-up to [0, 1]."""
+    return min(1.0, max(0.0, (fraction - warmup) / (1.0 - warmup)))
+
+
+def _fraction(name: str, value: float) -> float:
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} is a fraction of the training in [0, 1), got {value}")
+    return float(value)

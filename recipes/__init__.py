@@ -1,0 +1,1 @@
+"""Recipes that ship with medseg: plain YAML, found through `importlib.resources`."""

@@ -1,0 +1,90 @@
+"""The Python blocks of the documentation run, in order, in an empty folder.
+
+A block right below ``<!-- no-test -->`` is shown only. The code inside a comment
+``<!-- test-setup … -->`` runs but is not shown: it makes what the blocks talk about.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+_RUNS = re.compile(
+    r"^<!-- test-setup\n(?P<setup>.*?)^-->$"
+    r"|^(?P<skip><!-- no-test -->\n+)?^```python\n(?P<shown>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_SHELL = re.compile(r"^```(?:bash|console|sh|shell)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def script_of(text: str) -> str:
+    """Keep the code that runs, each line at its own line, so that a traceback points home."""
+    lines = [""] * (text.count("\n") + 1)
+    for match in _RUNS.finditer(text):
+        if match["skip"]:
+            continue
+        group = "setup" if match["setup"] is not None else "shown"
+        first = text.count("\n", 0, match.start(group))
+        for offset, line in enumerate(match[group].splitlines()):
+            lines[first + offset] = line
+    return "\n".join(lines)
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """Find the ``medseg …`` commands that a page shows."""
+    found = []
+    for block in _SHELL.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["medseg"]:
+                found.append(words[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    script = script_of(page.read_text(encoding="utf-8"))
+    if not script.strip():
+        pytest.skip("the page shows no Python")
+    file = tmp_path / f"{page.stem}.py"
+    file.write_text(script, encoding="utf-8")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    runpy.run_path(str(file), run_name=f"docs_{page.stem}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_shown_commands_name_verbs_that_exist(page, capsys):
+    commands = commands_of(page.read_text(encoding="utf-8"))
+    if not commands:
+        pytest.skip("the page shows no command")
+    from medseg.cli import main
+
+    with pytest.raises(SystemExit):
+        raise SystemExit(main(["--help"]))
+    help_text = capsys.readouterr().out
+    for command in commands:
+        verb = command[0] if command else "--help"
+        assert re.search(rf"(?<![\w-]){re.escape(verb)}(?![\w-])", help_text), f"medseg {verb}"
+
+
+def test_extraction_keeps_line_numbers_and_heeds_the_markers():
+    text = (
+        "# T\n\n<!-- test-setup\na = 1\n-->\n\n```python\nb = a + 1\n```\n\n"
+        "<!-- no-test -->\n```python\nraise SystemExit\n```\n\n"
+        "```bash\n$ medseg run r.yaml \\\n  a=1\n```\n"
+    )
+    script = script_of(text).split("\n")
+    assert script[3] == "a = 1"
+    assert script[7] == "b = a + 1"
+    assert "raise SystemExit" not in script
+    assert commands_of(text) == [["run", "r.yaml", "a=1"]]
