@@ -100,9 +100,10 @@ def test_source_runs_no_foreign_code(path):
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         for name in names:
-            assert name.split(".")[0] not in {"pickle", "dill", "lightning"}, (node.lineno, name)
+            assert name.split(".")[0] not in {"dill", "joblib", "lightning"}, (node.lineno, name)
     for line, name, call in calls(tree):
         assert name not in {"eval", "exec", "os.system", "yaml.load"}, (line, name)
+        assert not name.startswith("pickle."), (line, name)  # pickle.UnpicklingError is no call
         keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
         assert keywords.get("shell") != "True", (line, name)
         if name == "torch.load":
@@ -115,7 +116,7 @@ def test_source_runs_no_foreign_code(path):
 def test_source_is_readable_in_one_go(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 400, "one idea per file"
-    unfinished = re.search(r"\b(TODO|FIXME|XXX|HACK)\b|\bNotImplemented\b", text)
+    unfinished = re.search(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b", text)
     assert unfinished is None, unfinished
 
 

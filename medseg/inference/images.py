@@ -24,11 +24,13 @@ class Frame:
         channels: how many the network takes.
         spacing: mm per axis of the plan; its length is the number of spatial axes.
         orientation: axis codes of the plan, or ``None``.
+        names: of the channels, for messages.
     """
 
     channels: int
     spacing: tuple[float, ...]
     orientation: str | None = None
+    names: tuple[str, ...] = ()
 
     def grid(self, shape: Sequence[int], spacing: Sequence[float] | float | None = None) -> Grid:
         """Return a grid at the origin, of the plan's orientation and, unless given, its spacing."""
@@ -171,10 +173,11 @@ def _channels_first(array: np.ndarray, frame: Frame) -> np.ndarray:
         )
     data = array if array.ndim == n + 1 else array[None]
     if len(data) != channels:
+        named = f" ({', '.join(frame.names)})" if frame.names else ""
         last = array.ndim == n + 1 and array.shape[-1] == channels
         raise InputError(
             "the image has another number of channels than the network takes",
-            expected=f"{channels}, as the first axis",
+            expected=f"{channels}{named}, as the first axis",
             found=f"{len(data)} in shape {array.shape}",
             remedy="move the channels first: np.moveaxis(image, -1, 0)" if last else None,
         )

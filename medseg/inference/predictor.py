@@ -68,6 +68,8 @@ class Predictor:
     ) -> None:
         self.device = choose_device(device)
         networks = [network] if isinstance(network, nn.Module) else list(network)
+        if not networks:
+            raise ValueError("a predictor needs at least one network")
         self.networks = [net.to(self.device).eval() for net in networks]
         self.labels, self.preprocessing = labels, preprocessing
         self.channels = tuple(channels)
@@ -157,7 +159,7 @@ class Predictor:
     def frame(self) -> Frame:
         """What is assumed about an array that does not say where it lies."""
         plan = self.preprocessing
-        return Frame(len(plan.normalisation), plan.spacing, plan.orientation)
+        return Frame(len(plan.normalisation), plan.spacing, plan.orientation, self.channels)
 
     def predict_volume(self, volume: Volume) -> LabelVolume:
         """Return label indices on the volume's own grid."""
@@ -200,13 +202,19 @@ class Predictor:
         tensor = torch.as_tensor(image, dtype=torch.float32)[None]
         cpu = torch.device("cpu")
         one = replace(self.window, batch_size=1)
-        for window, gather_on in ((self.window, self.device), (self.window, cpu), (one, cpu)):
+        for window, gather_on, thrift in (
+            (self.window, self.device, None),
+            (self.window, cpu, "gathering the logits on the CPU"),
+            (one, cpu, "running one window at a time"),
+        ):
+            if thrift:
+                # Only here, with the exception gone, are its frames' tensors free.
+                torch.cuda.empty_cache()
+                _log.warning("%s is out of memory; %s", self.device, thrift)
             try:
                 return self._average(window, tensor.to(gather_on))[0]
             except torch.OutOfMemoryError:
-                _log.warning("%s is out of memory; gathering the logits on the CPU", self.device)
-            # Only here, with the exception gone, are its frames' tensors free.
-            torch.cuda.empty_cache()
+                continue
         raise InputError(
             f"the memory of {self.device} is not enough for one patch",
             found=f"patch_size {tuple(self.window.patch_size)}",

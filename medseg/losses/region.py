@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class RegionLoss(nn.Module):
         ce_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        self.dice_options = {
+        self.dice_options: dict[str, Any] = {
             "squared_denominator": squared_denominator,
             "batch": batch,
             "smooth": smooth,

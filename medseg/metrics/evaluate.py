@@ -60,6 +60,7 @@ def evaluate_pairs(
         except InputError as error:
             raise InputError(
                 f"case {case!r}: {error.message}",
+                file=error.file,
                 expected=error.expected,
                 found=error.found,
                 remedy=error.remedy,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from medseg.errors import InputError
 from medseg.planning.fingerprint import Intensity
 from medseg.planning.plan import Normalisation
+
+Scheme = Literal["ct", "zscore", "none"]
 
 # Below this median share of non-zero voxels the zeros are a mask (a skull-stripped brain), and
 # z-score leaves them out.
@@ -18,7 +21,7 @@ def normalisations(
     foreground: Sequence[Intensity | None],
     *,
     crop_ratio: float,
-    given: Sequence[Normalisation | str] | None = None,
+    given: Sequence[Normalisation | Scheme] | None = None,
 ) -> tuple[tuple[Normalisation, ...], str]:
     """Return one normalisation per channel, and why.
 
@@ -49,7 +52,9 @@ def normalisations(
     return tuple(schemes), "; ".join(reasons)
 
 
-def _completed(given: Normalisation | str, stats: Intensity | None, masked: bool) -> Normalisation:
+def _completed(
+    given: Normalisation | Scheme, stats: Intensity | None, masked: bool
+) -> Normalisation:
     if isinstance(given, Normalisation):
         return given
     if given == "ct":

@@ -153,7 +153,13 @@ class _Sizing:
     def fits(self, patch: Patch) -> bool:
         if self.preset == "fast":
             return math.prod(patch.size) <= FAST_PATCH[len(self.spacing)]
-        return self.activations(patch) <= reference(len(self.spacing), self.memory_gb)
+        # The patch gives way only where not even the smallest batch fits.
+        return self.room(patch) >= MIN_BATCH
+
+    def room(self, patch: Patch) -> float:
+        """Return how many patches fit the memory."""
+        dims = len(self.spacing)
+        return reference(dims, self.memory_gb) / self.activations(patch) * REFERENCE_BATCH[dims]
 
     def given_patch(self) -> Patch:
         size = self.given["patch_size"]
@@ -184,8 +190,7 @@ class _Sizing:
             room = 2 if dims == 3 else min(FAST_BATCH_2D, 4 * FAST_PATCH[2] // voxels)
             why = "fast preset"
         else:
-            most = reference(dims, self.memory_gb) / self.activations(patch)
-            room = round(most * REFERENCE_BATCH[dims])
+            room = round(self.room(patch))
             why = f"as many as fit {self.memory_gb:g} GB"
         if share < room:
             room, why = share, "5 % of the data set's voxels"

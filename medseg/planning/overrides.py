@@ -54,6 +54,7 @@ def read(overrides: Mapping[str, Any], *, spatial_dims: int, channels: int) -> d
         "batch_size": lambda v: _numbers("batch_size", [v], int)[0],
         "normalisation": lambda v: _normalisations(v, channels),
         "crop": _crop,
+        "orientation": lambda v: _orientation(v, spatial_dims),
     }.items():
         if key in given:
             given[key] = read_value(given[key])
@@ -109,6 +110,18 @@ def _crop(value: Any) -> str:
     if value not in ("nonzero", "none"):
         raise InputError("plan.crop: no such rule", expected="nonzero or none", found=repr(value))
     return value
+
+
+def _orientation(value: Any, dims: int) -> str:
+    codes = value.upper() if isinstance(value, str) else ""
+    axes = sorted("LR" if c in "LR" else "AP" if c in "AP" else "IS" for c in codes)
+    if dims != 3 or set(codes) - set("LRAPIS") or axes != ["AP", "IS", "LR"]:
+        raise InputError(
+            "plan.orientation: not the codes of three axes",
+            expected="a code such as RAS or LPS" if dims == 3 else "none: pictures have no axes",
+            found=repr(value),
+        )
+    return codes
 
 
 def _normalisations(value: Any, channels: int) -> tuple[Normalisation | str, ...]:

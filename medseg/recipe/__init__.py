@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from medseg.recipe.components import Component
 from medseg.recipe.loading import load, load_text
 from medseg.recipe.recipe import Recipe, key_defaults
-from medseg.recipe.schema_json import json_schema
 from medseg.recipe.shipped import headline, shipped
 from medseg.recipe.trusted import check_trusted
 
@@ -23,3 +24,11 @@ __all__ = [
     "load_text",
     "shipped",
 ]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema of a recipe for editors; see `medseg.recipe.schema_json`."""
+    # Imported late: `python -m medseg.recipe.schema_json` would else run that module twice.
+    from medseg.recipe import schema_json
+
+    return schema_json.json_schema()

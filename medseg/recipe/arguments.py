@@ -129,7 +129,11 @@ def _words_one(tree: ast.expr) -> str:
         return either(str(c.value) for c in inner if isinstance(c, ast.Constant))
     if name in _LISTS:
         kinds = either(_words(item) for item in inner if not _is_ellipsis(item))
-        many = {"a whole number": "whole numbers", "a number": "numbers", "true or false": "booleans"}
+        many = {
+            "a whole number": "whole numbers",
+            "a number": "numbers",
+            "true or false": "booleans",
+        }
         return f"a list of {many.get(kinds, kinds)}" if kinds else "a list"
     if name in _MAPPINGS:
         return "a mapping"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,13 @@ def find(slot: str, name: str) -> Record | None:
     return Record(entry["path"], arguments, entry.get("open", False))
 
 
-def wired(slot: str, name: str) -> frozenset[str]:
+def wired(slot: str, name: str, arguments: Mapping[str, Argument]) -> frozenset[str]:
     """Return the arguments of a component that the data or the run decide."""
-    return homes.WIRED[slot] | homes.WIRED_BY_NAME.get(name, frozenset())
+    asked = {key for key, item in arguments.items() if item.default is None}
+    asked &= homes.WIRED_IF_REQUIRED.get(slot, frozenset())
+    return homes.WIRED[slot] | homes.WIRED_BY_NAME.get(name, frozenset()) | asked
+
+
+def filled(slot: str) -> frozenset[str]:
+    """Return the arguments that need not be given, whatever the signature says."""
+    return homes.FILLED.get(slot, frozenset())

@@ -36,9 +36,10 @@ _YAML_1_1 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fa
 def translate(error: ValidationError, tree: Node) -> list[Problem]:
     """Turn pydantic's errors into problems with places in the recipe."""
     fields: dict[Path, list[tuple[Path, dict]]] = {}
-    for item in error.errors(include_url=False):
+    for detail in error.errors(include_url=False):
+        item: dict[str, Any] = dict(detail)
         path = _real_path(item["loc"], tree)
-        fields.setdefault(path[: _field_depth(path)], []).append((path, item))  # type: ignore[arg-type]
+        fields.setdefault(path[: _field_depth(path)], []).append((path, item))
     problems = []
     for field, items in fields.items():
         # Of a union's branches, the one that came furthest is the one that was meant.
@@ -57,7 +58,7 @@ def _problem(path: Path, field: Path, items: list[dict], tree: Node) -> Problem:
     kind, context = items[0]["type"], items[0].get("ctx", {})
     key = dotted(path)
     if kind == "extra_forbidden":
-        return _unknown_key(path, place)
+        return _unknown_key(path, place, tree)
     if kind == "value_error":
         return Problem(place, key, f"{context['error']}, found {words.found(node)}")
     if items[0]["loc"][-1:] == ("[key]",):
@@ -78,9 +79,9 @@ def _problem(path: Path, field: Path, items: list[dict], tree: Node) -> Problem:
     return Problem(place, key, f"expected {expected}, found {words.found(node)}", hint)
 
 
-def _unknown_key(path: Path, place: Place) -> Problem:
+def _unknown_key(path: Path, place: Place, tree: Node) -> Problem:
     """Look for what was meant among the keys beside it, then among those of other sections."""
-    word, section = str(path[-1]), path[:-1]
+    word, section, node = str(path[-1]), path[:-1], tree.get(*path)
     model, _ = _model(section)
     hint = similar(word, [*model.model_fields, *(["extends"] if not section else [])])
     if not hint:
@@ -89,6 +90,12 @@ def _unknown_key(path: Path, place: Place) -> Problem:
             everywhere.setdefault(str(known[-1]), dotted(known))
         hint = tuple(everywhere[name] for name in similar(word, everywhere))
     where = f"{dotted(section)} has no such key" if section else "there is no such key"
+    # An override names the whole path, so that is what its author will look for.
+    while place.is_command_line and node is not None and isinstance(node.value, dict):
+        if len(node.value) != 1:
+            break
+        ((key, node),) = node.value.items()
+        path = (*path, key)
     return Problem(place, dotted(path), where, hint)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import core_schema
 
 from medseg.errors import InputError
 from medseg.recipe import catalogue
@@ -81,8 +81,9 @@ def read_component(slot: str, value: Any) -> Component:
     if record is None:
         path = name if ":" in name else None
         return Component(name, arguments, "user", path)
-    free = set(record.arguments) - catalogue.wired(slot, name)
-    defaults = {key: record.arguments[key].literal for key in record.arguments if key in free}
+    apart = catalogue.wired(slot, name, record.arguments) | catalogue.filled(slot)
+    free = {key: item for key, item in record.arguments.items() if key not in apart}
+    defaults = {key: item.literal for key, item in free.items()}
     defaults = {key: found.value for key, found in defaults.items() if found is not None}
     given = {
         key: item
@@ -100,19 +101,32 @@ def _same(one: Any, other: Any) -> bool:
 FORM = "a name, or a mapping with a name: {name: …, argument: …}"
 
 
-def slot_type(slot: str) -> Any:
-    """Return the type of a field that holds one component of `slot`."""
-    return Annotated[
-        Component,
-        PlainValidator(lambda value: read_component(slot, value)),
-        PlainSerializer(lambda component: component.to_dict()),
-        WithJsonSchema({"slot": slot}),
-    ]
+@dataclass(frozen=True)
+class Slot:
+    """Marks a field of the skeleton that holds a component."""
+
+    name: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: read_component(self.name, value),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda component: component.to_dict()
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"slot": self.name}
 
 
-Network = slot_type("network")
-Loss = slot_type("loss")
-Optimizer = slot_type("optimizer")
-Schedule = slot_type("schedule")
-Transform = slot_type("augmentation")
-Logger = slot_type("logger")
+def default(name: str) -> Any:
+    """Give the name of a slot's default component; the field's validation makes it one."""
+    return name
+
+
+Network = Annotated[Component, Slot("network")]
+Loss = Annotated[Component, Slot("loss")]
+Optimizer = Annotated[Component, Slot("optimizer")]
+Schedule = Annotated[Component, Slot("schedule")]
+Transform = Annotated[Component, Slot("augmentation")]
+Logger = Annotated[Component, Slot("logger")]

@@ -11,6 +11,8 @@ from medseg.recipe.scalars import parse_scalar
 
 # `$${` is how a recipe writes a literal `${`.
 _VARIABLE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[^}:]*)(:(?P<default>[^}]*))?\}")
+Path = tuple[str | int, ...]
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -23,15 +25,17 @@ def expand(node: Node, environment: Mapping[str, str], problems: list[Problem]) 
     return _expand(node, environment, problems, ())
 
 
-def _expand(node: Node, environment: Mapping[str, str], problems: list[Problem], path) -> Node:
+def _expand(
+    node: Node, environment: Mapping[str, str], problems: list[Problem], path: Path
+) -> Node:
     if isinstance(node.value, dict):
-        entries = node.value.items()
+        entries = node.entries.items()
         out = {k: _expand(child, environment, problems, (*path, k)) for k, child in entries}
         return node.replace(out)
     if isinstance(node.value, list):
-        entries = enumerate(node.value)
+        items = enumerate(node.items)
         return node.replace(
-            [_expand(child, environment, problems, (*path, i)) for i, child in entries]
+            [_expand(child, environment, problems, (*path, i)) for i, child in items]
         )
     if not isinstance(node.value, str) or "${" not in node.value:
         return node

@@ -57,62 +57,86 @@ LIBRARIES: Mapping[str, Mapping[str, str]] = {
     "logger": {},
 }
 
-# What a class in a slot must be; an empty text: anything that can be called.
+# A library holds more than a slot can use: function that names what it can.
+FILTERS: Mapping[str, str] = {"monai.losses": "medseg.losses.from_monai:segmentation_losses"}
+
+# What a class in a slot must be a subclass of; none: anything that can be called.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "network": ("torch.nn:Module",),
     "loss": ("torch.nn:Module",),
     "optimizer": ("torch.optim:Optimizer",),
     "schedule": (),
-    "augmentation": (),
+    "augmentation": (
+        "medseg.data.feed.augment.transform:BatchTransform",
+        "medseg.data.feed.augment.transform:LoaderTransform",
+    ),
     "logger": ("pytorch_lightning.loggers:Logger",),
 }
 
-# Arguments that the data or the run decide, by slot; a recipe cannot give them.
+# Arguments that the data or the run decide, by slot and by component; a recipe cannot give them.
+# `medseg.networks.wiring` holds the same names; a test compares.
 WIRED: Mapping[str, frozenset[str]] = {
     "network": frozenset(
-        "spatial_dims dimensions in_channels out_channels num_classes n_classes img_size".split()
+        {
+            *("spatial_dims", "dimensions", "ndim"),
+            *("in_channels", "in_chans", "input_channels", "n_channels", "num_channels"),
+            *("num_classes", "out_channels", "n_classes", "out_chans", "output_channels"),
+            *("img_size", "image_size", "input_size", "input_shape"),
+        }
     ),
-    "loss": frozenset({"spatial_dims", "num_classes"}),
+    "loss": frozenset(),
     "optimizer": frozenset({"params"}),
-    "schedule": frozenset({"progress", "optimizer"}),
-    "augmentation": frozenset({"keys", "spatial_dims", "patch_size"}),
-    "logger": frozenset({"run_dir", "save_dir", "recipe", "plan", "name", "resume", "config"}),
+    "schedule": frozenset(),
+    "augmentation": frozenset(),
+    "logger": frozenset(),
 }
-
-# … and by network, beside those.
 _OURS_WIRED = frozenset({"features", "strides", "kernels"})
+_MONAI_WIRED = frozenset({"channels", "strides", "kernel_size", "up_kernel_size"})
 WIRED_BY_NAME: Mapping[str, frozenset[str]] = {
     "unet": _OURS_WIRED,
     "residual_unet": _OURS_WIRED,
     "dilated_unet": _OURS_WIRED,
-    "monai.UNet": frozenset({"channels", "strides"}),
-    "monai.AttentionUnet": frozenset({"channels", "strides"}),
+    "monai.UNet": _MONAI_WIRED,
+    "monai.AttentionUnet": _MONAI_WIRED,
     "monai.DynUNet": frozenset({"kernel_size", "strides", "upsample_kernel_size", "filters"}),
-    "monai.SegResNetVAE": frozenset({"input_image_size"}),
-    "monai.ViT": frozenset({"patch_size"}),
+    "monai.VNet": frozenset({"dropout_dim"}),
+}
+# Any other network gets these from the plan if its constructor asks for them.
+WIRED_IF_REQUIRED: Mapping[str, frozenset[str]] = {
+    "network": frozenset({"patch_size", "features", "strides", "kernels"})
 }
 
-# Words of other projects and of MONAI for what a plan calls otherwise.
+# Arguments that are filled in unless the recipe gives them; the signature's default does not count.
+FILLED: Mapping[str, frozenset[str]] = {
+    "loss": frozenset(
+        {
+            *("to_onehot_y", "sigmoid", "softmax", "use_softmax"),
+            *("num_classes", "classes", "dim"),
+        }
+    ),
+    "augmentation": frozenset({"keys", "spacing"}),
+}
+
+# What a plan calls the numbers that networks ask for under many names.
 PLAN_KEYS: Mapping[str, str] = {
     "patch_size": "patch_size",
     "img_size": "patch_size",
+    "image_size": "patch_size",
+    "input_size": "patch_size",
+    "input_shape": "patch_size",
     "roi_size": "patch_size",
-    "input_image_size": "patch_size",
     "spatial_dims": "spatial_dims",
     "dimensions": "spatial_dims",
+    "ndim": "spatial_dims",
+    "dropout_dim": "spatial_dims",
     "strides": "strides",
     "upsample_kernel_size": "strides",
     "kernels": "kernels",
     "kernel_size": "kernels",
+    "up_kernel_size": "kernels",
     "features": "features",
     "channels": "features",
     "filters": "features",
     "batch_size": "batch_size",
     "spacing": "spacing",
-}
-DATA_KEYS: Mapping[str, str] = {
-    "in_channels": "data.channels",
-    "num_classes": "data.labels",
-    "n_classes": "data.labels",
-    "out_channels": "data.labels",
 }

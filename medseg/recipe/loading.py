@@ -119,7 +119,7 @@ def _finish(
 
 def _completed(tree: Node, name: str) -> Node:
     """Add the defaults that depend on something else than their own key."""
-    entries = {key: node for key, node in tree.value.items() if node.value is not None}  # type: ignore[union-attr]
+    entries = {key: node for key, node in tree.entries.items() if node.value is not None}
     place = Place(tree.place.file, 1) if not tree.place.is_command_line else tree.place
     entries.setdefault("name", Node(name, place))
     entries.setdefault("run_dir", Node(f"runs/{entries['name'].value}", place))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from medseg.recipe.nodes import Node, dotted
 from medseg.recipe.problems import Problem
 
@@ -72,14 +74,14 @@ def _with_name(node: Node) -> Node:
     return node.replace({"name": node}) if isinstance(node.value, str) else node
 
 
-def _name(node: Node):
+def _name(node: Node) -> Any:
     entry = node.child("name") if isinstance(node.value, dict) else None
     return entry.value if entry is not None else None
 
 
 def _patch(base: Node, over: Node, problems: list[Problem], path: Path) -> Node:
-    items = list(base.value)  # type: ignore[arg-type]
-    for key, child in over.value.items():  # type: ignore[union-attr]
+    items: list[Node] = list(base.items)
+    for key, child in over.entries.items():
         index = int(key)
         if index >= len(items):
             message = f"the list has {len(items)} items, numbered from 0"

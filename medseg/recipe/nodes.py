@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from medseg.recipe.problems import Place
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ class Node:
             return [child.plain(written=written) for child in self.value]
         return self.written if written and self.written is not None else self.value
 
+    @property
+    def entries(self) -> dict[str, Node]:
+        """The entries of a mapping; of anything else none."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def items(self) -> list[Node]:
+        """The items of a list; of anything else none."""
+        return self.value if isinstance(self.value, list) else []
+
     def get(self, *path: str | int) -> Node | None:
         """Return the node at `path`, or ``None``."""
         node: Node | None = self
@@ -53,7 +63,9 @@ class Node:
         """Return a node with another value at the same place."""
         return dataclasses.replace(self, value=value)
 
-    def walk(self, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple, Node]]:
+    def walk(
+        self, path: tuple[str | int, ...] = ()
+    ) -> Iterator[tuple[tuple[str | int, ...], Node]]:
         """Yield every node below and including this one, with its path."""
         yield path, self
         if isinstance(self.value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from medseg.recipe import shipped
@@ -15,7 +16,11 @@ SUFFIXES = ("", ".yaml", ".yml")
 
 
 def read_with_parents(
-    path: Path, problems: list[Problem], environment, *, open_files: tuple[Path, ...] = ()
+    path: Path,
+    problems: list[Problem],
+    environment: Mapping[str, str],
+    *,
+    open_files: tuple[Path, ...] = (),
 ) -> Node | None:
     """Read a recipe and lay it on its parents; later parents win over earlier ones.
 
@@ -28,10 +33,15 @@ def read_with_parents(
 
 
 def with_parents(
-    node: Node, path: Path, problems: list[Problem], environment, *, open_files=()
+    node: Node,
+    path: Path,
+    problems: list[Problem],
+    environment: Mapping[str, str],
+    *,
+    open_files: tuple[Path, ...] = (),
 ) -> Node:
     """Lay a recipe that was read from `path` on the parents that it names."""
-    entries = dict(node.value)  # type: ignore[arg-type]
+    entries = dict(node.entries)
     named = entries.pop("extends", None)
     own = node.replace(entries)
     check_exclusive(own, problems)
@@ -53,7 +63,7 @@ def with_parents(
         above = read_with_parents(file, problems, environment, open_files=open_files)
         if above is not None:
             # The name belongs to the file that states it, not to what is built on it.
-            above = above.replace({k: v for k, v in above.value.items() if k != "name"})  # type: ignore[union-attr]
+            above = above.replace({k: v for k, v in above.entries.items() if k != "name"})
             base = merge(base, above, problems)
     return merge(base, own, problems)
 

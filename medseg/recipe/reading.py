@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from medseg.recipe.nodes import Node
+from medseg.recipe.nodes import Node, Scalar
 from medseg.recipe.problems import Place, Problem
 from medseg.recipe.scalars import parse_scalar
 
@@ -18,7 +19,9 @@ MAX_NODES = 100_000
 MAX_BYTES = 5_000_000
 
 _CORE = "tag:yaml.org,2002:"
-_ALLOWED_TAGS = {_CORE + name for name in "null bool int float str seq map timestamp".split()}
+_ALLOWED_TAGS = {
+    _CORE + name for name in ("null", "bool", "int", "float", "str", "seq", "map", "timestamp")
+}
 # Plain `<<` and `=` carry tags of YAML 1.1; in 1.2 they are text.
 _ALLOWED_TAGS |= {_CORE + "merge", _CORE + "value"}
 
@@ -95,7 +98,7 @@ def display(path: Path) -> str:
     return str(path)
 
 
-def _compose(text: str):
+def _compose(text: str) -> Any:
     try:
         return YAML(typ="rt").compose(text)
     except MarkedYAMLError as error:
@@ -124,7 +127,7 @@ class _Reader:
         self.count = 0
         self.open: set[int] = set()
 
-    def convert(self, node, line: int, key: str = "") -> Node:
+    def convert(self, node: Any, line: int, key: str = "") -> Node:
         place = Place(self.name, line)
         self.count += 1
         if self.count > MAX_NODES or id(node) in self.open:
@@ -166,11 +169,11 @@ class _Reader:
         return out
 
     @staticmethod
-    def _scalar(node: ScalarNode):
+    def _scalar(node: ScalarNode) -> Scalar:
         plain = node.style in (None, "")
         explicit_text = str(node.tag) == _CORE + "str"
         return str(node.value) if not plain or explicit_text else parse_scalar(str(node.value))
 
     @staticmethod
-    def _line(node) -> int:
+    def _line(node: Any) -> int:
         return node.start_mark.line + 1

@@ -41,31 +41,40 @@ class Recipe(Section):
     Made by `medseg.recipe.load`; ``name`` is the file's, unless the recipe states another.
     """
 
-    name: Text = Field("recipe", description="Name of the run; null takes the file's.")
-    task: Literal["segmentation"] = Field("segmentation", description="What is learnt.")
+    name: Text = Field(default="recipe", description="Name of the run; null takes the file's.")
+    task: Literal["segmentation"] = Field(default="segmentation", description="What is learnt.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="Same seed, same machine, same weights."
+        default=0, description="Same seed, same machine, same weights."
     )
-    run_dir: Text = Field("runs/recipe", description="Folder of the run; null: runs/<name>.")
+    run_dir: Text = Field(
+        default="runs/recipe", description="Folder of the run; null: runs/<name>."
+    )
     data: Data = Field(default_factory=Data, description="Where the cases are.")
     plan: PlanKeys = Field(default_factory=PlanKeys, description="Replaces planned values.")
     augmentation: (
         Annotated[tuple[components.Transform, ...], BeforeValidator(_transforms)]
         | Literal["default"]
-    ) = Field("default", description="default, none, or a list of transforms in order.")
-    network: components.Network = Field("unet", description="The network.")
-    loss: components.Loss = Field(
-        "dice_ce", description="The loss; dice_bce is the default with data.regions."
+    ) = Field(default="default", description="default, none, or a list of transforms in order.")
+    network: components.Network = Field(
+        default=components.default("unet"), description="The network."
     )
-    optimizer: components.Optimizer = Field("adamw", description="The optimiser.")
+    loss: components.Loss = Field(
+        default=components.default("dice_ce"),
+        description="The loss; dice_bce is the default with data.regions.",
+    )
+    optimizer: components.Optimizer = Field(
+        default=components.default("adamw"), description="The optimiser."
+    )
     schedule: components.Schedule = Field(
-        "cosine", description="Learning rate over the time, steps or epochs of the training."
+        default=components.default("cosine"),
+        description="Learning rate over the time, steps or epochs of the training.",
     )
     trainer: Trainer = Field(default_factory=Trainer, description="How long, and with what.")
     inference: Inference = Field(default_factory=Inference, description="Whole volumes.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Scores.")
     logger: Annotated[tuple[components.Logger, ...], BeforeValidator(_loggers)] = Field(
-        ("csv",), description="none, csv, tensorboard, wandb, or a list of them."
+        default=(components.default("csv"),),
+        description="none, csv, tensorboard, wandb, or a list of them.",
     )
 
     _tree: Node | None = PrivateAttr(default=None)

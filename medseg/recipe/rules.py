@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem
@@ -20,11 +21,6 @@ def check(tree: Node) -> Iterator[Problem]:
 
 
 def _data(tree: Node) -> Iterator[Problem]:
-    data = tree.get("data") or tree
-    entries = {key: _value(tree, "data", key) for key in ("format", "root", "datalist")}
-    if entries["format"] != "phantom" and entries["root"] is entries["datalist"] is None:
-        message = "is missing: the folder of the data set, such as data.root=/folder"
-        yield Problem(data.place, "data.root", message)
     folds, fold = _value(tree, "data", "folds"), _value(tree, "data", "fold")
     folds = 5 if folds is None else folds
     if _whole(folds) and _whole(fold) and fold >= folds >= 2:
@@ -40,12 +36,13 @@ def _labels(tree: Node) -> Iterator[Problem]:
         return
     owner: dict[int, str] = {}
     for name, node in labels.value.items():
-        if not _whole(node.value):
+        value: Any = node.value
+        if not _whole(value):
             return
-        if node.value in owner:
-            message = f"has the value {node.value}, which {owner[node.value]} has already"
+        if value in owner:
+            message = f"has the value {value}, which {owner[value]} has already"
             yield Problem(node.place, f"data.labels.{name}", message)
-        owner.setdefault(node.value, name)
+        owner.setdefault(value, name)
     if regions is None or not isinstance(regions.value, dict):
         return
     for name, node in regions.value.items():
@@ -76,7 +73,9 @@ def _plan(tree: Node) -> Iterator[Problem]:
         if node is None or not isinstance(node.value, list):
             continue
         number = len(node.value)
-        wanted = f"{dims} numbers, as plan.spatial_dims says" if dims in (2, 3) else "2 or 3 numbers"
+        wanted = (
+            f"{dims} numbers, as plan.spatial_dims says" if dims in (2, 3) else "2 or 3 numbers"
+        )
         if number not in ((dims,) if dims in (2, 3) else (2, 3)):
             message = f"expected {wanted}, found {number}"
             yield Problem(node.place, f"plan.{key}", message)
@@ -93,10 +92,10 @@ def _plan(tree: Node) -> Iterator[Problem]:
         stages = stages or (key, len(node.value))
 
 
-def _value(tree: Node, *path: str):
+def _value(tree: Node, *path: str) -> Any:
     node = tree.get(*path)
     return node.value if node is not None else None
 
 
-def _whole(value) -> bool:
+def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg.recipe import catalogue, homes
 from medseg.recipe.arguments import _alternatives, _inner, _is_ellipsis, _name, _parse
-from medseg.recipe.recipe import Recipe, key_defaults
+from medseg.recipe.recipe import Recipe
 from medseg.recipe.signatures import Argument
 from medseg.recipe.slots import WORDS
 
@@ -52,26 +52,24 @@ def json_schema() -> dict[str, Any]:
 def _relax(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     """Say in the schema what the reader allows beyond the model."""
     properties = schema["properties"]
-    for name in ("plan", "data", "trainer", "inference", "evaluation"):
-        properties[name]["anyOf"] = [properties[name].pop("$ref", None), None]
-        reference = properties[name]["anyOf"][0]
+    for name in ("data", "plan", "trainer", "inference", "evaluation"):
+        reference = properties[name].pop("$ref")
         properties[name]["anyOf"] = [{"$ref": reference}, {"type": "null"}]
-    augmentation = {"type": "array", "items": {"$ref": "#/$defs/augmentation"}}
-    words = {"type": ["string", "null"], "enum": ["default", "none", None]}
+    transforms = {"type": "array", "items": {"$ref": "#/$defs/augmentation"}}
+    words = {"enum": ["default", "none", None]}
     properties["augmentation"] = _kept(properties["augmentation"]) | {
-        "anyOf": [words, {"$ref": "#/$defs/variable"}, augmentation]
+        "anyOf": [words, {"$ref": "#/$defs/variable"}, transforms]
     }
     logger = {"$ref": "#/$defs/logger"}
     none = {"enum": ["none", None]}
     properties["logger"] = _kept(properties["logger"]) | {
         "anyOf": [none, logger, {"type": "array", "items": {"anyOf": [none, logger]}}]
     }
-    for key, value in key_defaults().items():
-        *section, name = key.split(".")
-        if value is None or section == ["trainer"]:
-            target = definitions["Trainer"]["properties"] if section else properties
-            if name in target and (not section or section == ["trainer"]):
-                target[name].pop("default", None)
+    precision = definitions["Trainer"]["properties"]["precision"]
+    precision["anyOf"].append({"enum": [32, 64]})
+    # These defaults depend on something else; the model's own would mislead.
+    for name in ("name", "run_dir"):
+        properties[name].pop("default")
 
 
 def _kept(item: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def _slot(slot: str) -> dict[str, Any]:
 def _branch(slot: str, name: str) -> dict[str, Any]:
     record = catalogue.find(slot, name)
     assert record is not None
-    wired = catalogue.wired(slot, name)
+    wired = catalogue.wired(slot, name, record.arguments)
     free = {key: item for key, item in record.arguments.items() if key not in wired}
     then: dict[str, Any] = {
         "properties": {"name": {}} | {key: _argument(item) for key, item in free.items()}

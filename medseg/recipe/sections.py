@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from medseg.recipe.durations import Seconds
+from medseg.recipe.durations import Interval, Seconds
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -31,70 +31,85 @@ class Section(BaseModel):
 class Phantom(Section):
     """A synthetic data set, written on first use."""
 
-    kind: Literal["mr", "brats"] = Field("mr", description="Which phantom.")
-    cases: Count = Field(24, description="How many cases.")
-    seed: int = Field(0, description="The same seed writes the same voxels.")
+    kind: Literal["mr", "brats"] = Field(default="mr", description="Which phantom.")
+    cases: Count = Field(default=24, description="How many cases.")
+    seed: int = Field(default=0, description="The same seed writes the same voxels.")
 
 
 class Data(Section):
     """Where the cases are and what their labels mean."""
 
-    format: Literal["auto", "decathlon", "brats", "nnunet", "folders", "datalist", "phantom"] = Field(
-        "auto", description="Layout of the data set; auto recognises it from the folder."
+    format: Literal["auto", "decathlon", "brats", "nnunet", "folders", "datalist", "phantom"] = (
+        Field(
+            default="auto",
+            description="Layout of the data set; auto recognises it from the folder.",
+        )
     )
     root: Text | None = Field(
-        None, description="The data set's folder, relative to the current folder."
+        default=None, description="The data set's folder, relative to the current folder."
     )
     channels: tuple[Text, ...] | dict[str, Text] | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Names of the image channels in order, or a mapping name: modality "
         "({CT: ct}); null takes them from the data set.",
     )
     labels: Text | dict[str, int] | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Name of a preset (brats2021), or a mapping name: value as stored in the label "
         "files; null takes them from the data set.",
     )
     regions: bool | dict[str, tuple[int, ...]] | None = Field(
-        None,
+        default=None,
         description="Overlapping targets, a mapping name: values; true takes those of the preset.",
     )
     region_order: tuple[int, ...] | None = Field(
-        None,
+        default=None,
         description="The label value that decoding writes for each region, largest region first; "
         "null derives it.",
     )
-    folds: Annotated[int, Field(ge=2)] = Field(5, description="Parts of the cross-validation.")
-    fold: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
-        0, description="The part to validate on; all trains on every case and validates on none."
+    folds: Annotated[int, Field(ge=2)] = Field(
+        default=5, description="Parts of the cross-validation."
     )
-    splits: Text | None = Field(None, description="Your own split file (JSON); null makes one.")
+    fold: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default=0,
+        description="The part to validate on; all trains on every case and validates on none.",
+    )
+    splits: Text | None = Field(
+        default=None, description="Your own split file (JSON); null makes one."
+    )
     value_map: dict[int, int] = Field(
-        {}, description="Replaces values of the label files before anything else: {255: 1}."
+        default={}, description="Replaces values of the label files before anything else: {255: 1}."
     )
     images_folder: Text | None = Field(
-        None, description="Folder of the images (format folders); null means images."
+        default=None, description="Folder of the images (format folders); null means images."
     )
     labels_folder: Text | None = Field(
-        None, description="Folder of the labels (format folders); null means labels."
+        default=None, description="Folder of the labels (format folders); null means labels."
     )
     image_pattern: Text | None = Field(
-        None, description="Name of an image file, {case} stands for the case: {case}_img.nii.gz."
+        default=None,
+        description="Name of an image file, {case} stands for the case: {case}_img.nii.gz.",
     )
-    label_pattern: Text | None = Field(None, description="Name of a label file, likewise.")
+    label_pattern: Text | None = Field(default=None, description="Name of a label file, likewise.")
+    group_pattern: Text | None = Field(
+        default=None,
+        description="Where the patient stands in a case's id ({group}_*); a patient's cases stay "
+        "in one fold.",
+    )
     datalist: Text | None = Field(
-        None, description="CSV or JSON file that lists images and labels (format datalist)."
+        default=None, description="CSV or JSON file that lists images and labels (format datalist)."
     )
     phantom: Phantom | None = Field(
-        None, description="The synthetic data set that format phantom writes."
+        default=None, description="The synthetic data set that format phantom writes."
     )
     workers: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Processes that prepare and load; null chooses by the cores."
+        default=None, description="Processes that prepare and load; null chooses by the cores."
     )
     cache: Literal["auto", "ram", "disk"] = Field(
-        "auto", description="Prepared cases in memory, or mapped from disk; auto by their size."
+        default="auto",
+        description="Prepared cases in memory, or mapped from disk; auto by their size.",
     )
 
 
@@ -102,13 +117,13 @@ class Normalisation(Section):
     """How one channel's intensities are scaled."""
 
     scheme: Literal["ct", "zscore", "none"] = Field(
-        "zscore", description="ct clips and scales by the data set, zscore by the image."
+        default="zscore", description="ct clips and scales by the data set, zscore by the image."
     )
-    masked: bool = Field(False, description="z-score over the non-zero voxels only.")
-    lower: float = Field(0.0, description="Lower clip in the image's units (ct).")
-    upper: float = Field(0.0, description="Upper clip (ct).")
-    mean: float = Field(0.0, description="Mean that is subtracted (ct).")
-    std: float = Field(1.0, gt=0, description="Standard deviation that divides (ct).")
+    masked: bool = Field(default=False, description="z-score over the non-zero voxels only.")
+    lower: float = Field(default=0.0, description="Lower clip in the image's units (ct).")
+    upper: float = Field(default=0.0, description="Upper clip (ct).")
+    mean: float = Field(default=0.0, description="Mean that is subtracted (ct).")
+    std: float = Field(default=1.0, gt=0, description="Standard deviation that divides (ct).")
 
 
 Scheme = Literal["ct", "zscore", "none"]
@@ -117,33 +132,39 @@ Scheme = Literal["ct", "zscore", "none"]
 class PlanKeys(Section):
     """What replaces a value of the plan; null leaves it to the data."""
 
-    spatial_dims: Literal[2, 3] | None = Field(None, description="Train in 2D or 3D.")
-    spacing: tuple[Millimetres, ...] | None = Field(None, description="Target, mm per axis.")
-    orientation: Text | None = Field(None, description="Axis codes of the arrays: RAS.")
+    spatial_dims: Literal[2, 3] | None = Field(default=None, description="Train in 2D or 3D.")
+    spacing: Millimetres | tuple[Millimetres, ...] | None = Field(
+        default=None, description="Target in mm, one number or one per axis."
+    )
+    orientation: Text | None = Field(default=None, description="Axis codes of the arrays: RAS.")
     crop: Literal["nonzero", "none"] | None = Field(
-        None, description="Crop to the box of non-zero voxels, or not."
+        default=None, description="Crop to the box of non-zero voxels, or not."
     )
-    normalisation: Scheme | tuple[Scheme | Normalisation, ...] | None = Field(
-        None, description="For every channel, or one entry per channel."
+    normalisation: Scheme | Normalisation | tuple[Scheme | Normalisation, ...] | None = Field(
+        default=None, description="For every channel, or one entry per channel."
     )
-    patch_size: PerAxis | None = Field(None, description="Voxels per axis of a training patch.")
-    batch_size: Count | None = Field(None, description="Patches per training step.")
+    patch_size: Count | PerAxis | None = Field(
+        default=None, description="Voxels of a training patch, one number or one per axis."
+    )
+    batch_size: Count | None = Field(default=None, description="Patches per training step.")
     strides: PerStage | None = Field(
-        None, description="Per stage of the network, per axis; the first stage is all ones."
+        default=None, description="Per stage of the network, per axis; the first stage is all ones."
     )
-    kernels: PerStage | None = Field(None, description="Kernel sizes per stage, per axis.")
-    features: tuple[Count, ...] | None = Field(None, description="Channels per stage.")
-    voxel_budget: Count | None = Field(
-        None, description="Voxels of a batch that the planner may use; null chooses by the device."
+    kernels: PerStage | None = Field(default=None, description="Kernel sizes per stage, per axis.")
+    features: tuple[Count, ...] | None = Field(default=None, description="Channels per stage.")
+    preset: Literal["auto", "standard", "fast"] = Field(
+        default="auto",
+        description="standard plans for a GPU and hours, fast for a CPU and minutes; auto: fast "
+        "for budgets of up to an hour.",
     )
 
 
 class EarlyStopping(Section):
     """Ends a training that no longer improves."""
 
-    patience: Count = Field(10, description="Validations without improvement.")
+    patience: Count = Field(default=10, description="Validations without improvement.")
     min_delta: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="Gain in mean Dice that counts as improvement."
+        default=0.0, description="Gain in mean Dice that counts as improvement."
     )
 
 
@@ -157,44 +178,50 @@ class Trainer(Section):
     """How long and with what the network is trained. One of budget, steps, epochs."""
 
     budget: Seconds | None = Field(
-        None, description="Time to train: 15m, 1h30m, 90s or seconds; 15m if nothing is given."
+        default=None,
+        description="Time to train: 15m, 1h30m, 90s or seconds; 15m if nothing is given.",
     )
-    steps: Count | None = Field(None, description="Optimiser steps to train.")
-    epochs: Count | None = Field(None, description="Epochs to train.")
+    steps: Count | None = Field(default=None, description="Optimiser steps to train.")
+    epochs: Count | None = Field(default=None, description="Epochs to train.")
     steps_per_epoch: Count | None = Field(
-        None, description="Steps of an epoch; null: as many as show each case once."
+        default=None, description="Steps of an epoch; null: as many as show each case once."
     )
-    validate_every: Count | None = Field(
-        None, description="Epochs between validations; null keeps them to a small part of the time."
+    validate_every: Interval | None = Field(
+        default=None,
+        description="Steps (50) or time (2m) between validations; null: ten in all, or under a "
+        "budget as many as cost a tenth of it.",
     )
-    checkpoint_every: Count | None = Field(
-        None, description="Steps between writing last.ckpt; null: after each validation."
+    checkpoint_every: Interval | None = Field(
+        default=None,
+        description="Steps or time between writes of last.ckpt; null: 5m, and validations.",
     )
-    precision: Precision = Field("auto", description="auto: bf16-mixed on CUDA, 32 elsewhere.")
+    precision: Precision = Field(
+        default="auto", description="auto: bf16-mixed on CUDA, 32 elsewhere."
+    )
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
-        "auto", description="Device to train on."
+        default="auto", description="Device to train on."
     )
     devices: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (
-        Field(1, description="How many devices, or their numbers.")
+        Field(default=1, description="How many devices, or their numbers.")
     )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        0.999, description="Decay of the averaged weights; null: no averaging."
+        default=0.999, description="Decay of the averaged weights; null: no averaging."
     )
     gradient_clip: Annotated[float, Field(gt=0)] | None = Field(
-        12.0, description="Largest norm of the gradient; null: no clipping."
+        default=12.0, description="Largest norm of the gradient; null: no clipping."
     )
-    accumulate: Count = Field(1, description="Batches whose gradients make one step.")
-    early_stopping: EarlyStopping | None = Field(None, description="null: never.")
-    compile: bool = Field(False, description="Compile the network with torch.compile.")
+    accumulate: Count = Field(default=1, description="Batches whose gradients make one step.")
+    early_stopping: EarlyStopping | None = Field(default=None, description="null: never.")
+    compile: bool = Field(default=False, description="Compile the network with torch.compile.")
 
 
 class Inference(Section):
     """How whole volumes are predicted."""
 
-    overlap: Fraction = Field(0.5, description="Overlap of neighbouring windows.")
-    mirror: bool = Field(False, description="Average over mirrored images, too.")
+    overlap: Fraction = Field(default=0.5, description="Overlap of neighbouring windows.")
+    mirror: bool = Field(default=False, description="Average over mirrored images, too.")
     batch_size: Count | None = Field(
-        None, description="Windows at once; null takes the plan's batch size."
+        default=None, description="Windows at once; null takes the plan's batch size."
     )
 
 
@@ -202,5 +229,6 @@ class Evaluation(Section):
     """How predictions are scored."""
 
     empty: Literal["skip", "one"] = Field(
-        "skip", description="Prediction and reference both empty: leave the case out, or count 1."
+        default="skip",
+        description="Prediction and reference both empty: leave the case out, or count 1.",
     )

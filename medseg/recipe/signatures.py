@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import enum
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,18 +55,23 @@ def describe(function: Callable) -> Signature:
     TorchIO hides ``p`` that way. What still goes to ``**kwargs`` of nobody's makes it open.
     """
     arguments: dict[str, Argument] = {}
-    is_open = False
-    for step in _constructors(function):
-        is_open = False
-        for parameter in inspect.signature(step).parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                is_open = True
-            elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+    hidden: set[str] = set()
+    steps = _constructors(function)
+    for index, step in enumerate(steps):
+        parameters = list(inspect.signature(step).parameters.values())
+        for parameter in parameters:
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if named and parameter.name not in {"self", *hidden}:
                 arguments.setdefault(parameter.name, _argument(parameter))
-        if not is_open:
-            break
-    arguments.pop("self", None)
-    return Signature(arguments, is_open)
+        rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        if rest is None:
+            return Signature(arguments)
+        above = steps[index + 1] if index + 1 < len(steps) else None
+        passed = _passed_on(step, rest, above)
+        if passed is None:
+            return Signature(arguments, is_open=True)
+        hidden |= passed
+    return Signature(arguments)
 
 
 def _constructors(function: Callable) -> list[Callable]:
@@ -73,6 +79,35 @@ def _constructors(function: Callable) -> list[Callable]:
         return [function]
     own = [vars(cls)["__init__"] for cls in function.__mro__ if "__init__" in vars(cls)]
     return [init for init in own if init is not object.__init__ and inspect.isfunction(init)]
+
+
+def _passed_on(init: Callable, rest: str, above: Callable | None) -> set[str] | None:
+    """Return which arguments of the base class a constructor gives beside ``**rest``.
+
+    ``None`` if ``**rest`` goes elsewhere (MONAI's ``**pad_kwargs``). Read from the source, since
+    nothing else knows; without a source it counts as passed on.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(init))))
+    except (OSError, TypeError, SyntaxError):
+        return set()
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            continue
+        starred = [k.value for k in call.keywords if k.arg is None]
+        to_base = call.func.attr == "__init__" and any(
+            isinstance(value, ast.Name) and value.id == rest for value in starred
+        )
+        if to_base:
+            positional = (
+                [p for p in inspect.signature(above).parameters if p != "self"] if above else []
+            )
+            bare = isinstance(
+                call.func.value, ast.Call
+            )  # super().__init__, not Base.__init__(self)
+            count = len(call.args) - (0 if bare else 1)
+            return {k.arg for k in call.keywords if k.arg} | set(positional[:count])
+    return None
 
 
 def _argument(parameter: inspect.Parameter) -> Argument:

@@ -80,11 +80,12 @@ def check_arguments(
 ) -> list[Problem]:
     """Return what is wrong with the arguments `given` to a callable that takes `known` ones."""
     problems = []
-    wired = catalogue.wired(slot, name)
+    wired = catalogue.wired(slot, name, known)
     free = [key for key in known if key not in wired]
     for key, item in given.items():
         here = dotted((*path, key))
-        if key in wired or (slot == "network" and key not in known and _from_plan(key)):
+        planned = slot == "network" and key not in known and key in homes.PLAN_KEYS
+        if key in wired or (planned and not is_open):
             problems.append(Problem(item.place, here, _wired_message(slot, key)))
         elif key not in known:
             if not is_open:
@@ -95,23 +96,18 @@ def check_arguments(
             message = f"expected {expected}, found {words.found(item)}"
             problems.append(Problem(item.place, here, message))
     for key in free:
-        planned = slot == "network" and _from_plan(key)
-        if known[key].default is None and key not in given and not planned:
+        if known[key].default is None and key not in {*given, *catalogue.filled(slot)}:
             message = f"{name} needs {key}: {arguments.expected(known[key])}"
             problems.append(Problem(node.place, dotted(path), message))
     return problems
 
 
-def _from_plan(key: str) -> bool:
-    return key in homes.PLAN_KEYS or key in homes.DATA_KEYS
-
-
 def _wired_message(slot: str, key: str) -> str:
-    if slot == "network" and key in homes.DATA_KEYS:
-        return f"comes from the data ({homes.DATA_KEYS[key]}); leave it out"
-    if slot == "network" and key in homes.PLAN_KEYS:
+    if slot != "network":
+        return "is set by medseg; leave it out"
+    if key in homes.PLAN_KEYS:
         return f"comes from the data; to change it set plan.{homes.PLAN_KEYS[key]}"
-    return "is set by medseg; leave it out"
+    return "comes from the data (data.channels and data.labels); leave it out"
 
 
 def _unknown(slot: str, path: Path, node: Node, name: Node) -> Problem:

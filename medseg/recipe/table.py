@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from medseg.recipe.catalogue import FILE
-from medseg.recipe.homes import KINDS, LIBRARIES, OURS
+from medseg.recipe.homes import FILTERS, KINDS, LIBRARIES, OURS
 from medseg.recipe.signatures import describe
 
 _LIBRARY_KINDS = {
@@ -32,6 +32,9 @@ _LEFT_OUT = (
     "monai.transforms.regularization",
     "monai.transforms.transform",
     "monai.transforms.croppad.batch",
+    # The array transforms of these move the image and not the label; the dictionary ones stay.
+    "monai.transforms.spatial.array",
+    "monai.transforms.croppad.array",
     "torchio.transforms.augmentation.composition",
     "torchio.transforms.lambda_transform",
     "torchio.transforms.monai_adapter",
@@ -65,6 +68,7 @@ def load(path: str) -> Any:
 def _library(slot: str, prefix: str, module_name: str) -> dict[str, Any]:
     module = importlib.import_module(module_name)
     base = load(_LIBRARY_KINDS.get(module_name) or KINDS[slot][0])
+    usable = set(load(FILTERS[module_name])()) if module_name in FILTERS else None
     out = {}
     for name, cls in sorted(vars(module).items()):
         # A class has several names in MONAI; its own is the one that counts.
@@ -72,7 +76,12 @@ def _library(slot: str, prefix: str, module_name: str) -> dict[str, Any]:
             continue
         if cls is base or inspect.isabstract(cls) or cls.__module__.startswith(_LEFT_OUT):
             continue
-        out[f"{prefix}.{name}"] = _entry(f"{module_name}:{name}", cls)
+        if usable is not None and name not in usable and f"{prefix}.{name}" not in usable:
+            continue
+        entry = _entry(f"{module_name}:{name}", cls)
+        # `name` is the component's own in a recipe; what cannot do without another is left out.
+        if "required" not in entry["arguments"].pop("name", {}):
+            out[f"{prefix}.{name}"] = entry
     return out
 
 

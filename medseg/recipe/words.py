@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union
 
 import annotated_types
 
-from medseg.recipe.durations import Seconds
+from medseg.recipe.durations import Interval, Seconds
 from medseg.recipe.nodes import Node
 
 _SIMPLE = {
@@ -56,6 +56,8 @@ def expectation(annotation: Any, constraints: Iterable[Any] = ()) -> str:
     """Say what a field of the skeleton takes."""
     if annotation == Seconds:
         return "a length of time such as 15m"
+    if annotation == Interval:
+        return "a number of steps or a length of time such as 5m"
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     limits = "".join(_limit(item) for item in constraints)
     if origin is Annotated:

@@ -77,8 +77,8 @@ def _overlay(value: Any, node: Node | None, path: tuple[str, ...]) -> Any:
         return value
     if node.written is not None:
         return node.written
-    if path == ("trainer", "budget"):
-        return node.value if node.value is not None else value
+    if isinstance(value, float) and isinstance(node.value, str | int):
+        return node.value
     if isinstance(node.value, dict) and isinstance(value, Mapping):
         name = node.get("name")
         if "name" in value and name is not None and name.written is not None and path:
@@ -122,7 +122,8 @@ def _styled(value: Any) -> Any:
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     if isinstance(value, Mapping):
-        out = CommentedMap({str(key): _styled(item) for key, item in value.items()})
+        # Values of labels (`value_map`) are numbers, and read as such without quotes.
+        out = CommentedMap({_key(key): _styled(item) for key, item in value.items()})
         if not out:
             out.fa.set_flow_style()
         return out
@@ -132,3 +133,8 @@ def _styled(value: Any) -> Any:
             items.fa.set_flow_style()
         return items
     return value
+
+
+def _key(key: Any) -> Any:
+    text = str(key)
+    return int(text) if text.isdecimal() and str(int(text)) == text else text

@@ -19,7 +19,7 @@ def run(job: Job) -> Fingerprint:
         job.report.stage("inspect", f"{len(found.cases)} cases, unchanged")
     else:
         with job.report.progress("inspect") as advance:
-            found = fingerprint(job.dataset, workers=job.recipe.data.workers, progress=advance)
+            found = fingerprint(job.dataset, workers=job.workers, progress=advance)
         write_text(target, json.dumps(found.to_dict(), indent=1))
         job.folder.record("inspect", job.data_state)
         job.report.stage("inspect", f"{len(found.cases)} cases of {job.dataset.format} layout")

@@ -42,6 +42,12 @@ class Job:
         if self.loggers:
             close_loggers(self.loggers, failed=kind is not None)
 
+    @property
+    def workers(self) -> int:
+        """Processes that read and preprocess cases."""
+        chosen = self.recipe.data.workers
+        return min(build.usable_cores(), 8) if chosen is None else chosen
+
     @cached_property
     def dataset(self) -> Dataset:
         """The data set, read from its folder (phantoms are written first)."""

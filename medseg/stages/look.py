@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medseg.build import usable_cores
 from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.data.prepare.fingerprint import fingerprint, problems
@@ -21,7 +22,7 @@ def at_folder(folder: Path, *, report: Reporter) -> tuple[Dataset, Fingerprint]:
     """
     dataset = formats.read(folder)
     with report.progress("inspect") as advance:
-        found = fingerprint(dataset, progress=advance)
+        found = fingerprint(dataset, workers=usable_cores(), progress=advance)
     report.stage("inspect", f"{len(found.cases)} cases of {dataset.format} layout in {folder}")
     for note in [*dataset.notes, *problems(found)]:
         report.say(f"  note: {note}")

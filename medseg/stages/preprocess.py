@@ -16,7 +16,7 @@ def run(job: Job) -> tuple[Plan, CacheIndex]:
             job.dataset,
             plan.preprocessing,
             job.folder.cache,
-            workers=job.recipe.data.workers,
+            workers=job.workers,
             progress=advance,
         )
     job.report.stage("preprocess", f"{len(job.dataset.cases)} cases in {job.folder.cache}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from medseg.tracking.case_names import CaseNames
 from medseg.tracking.options import WandbOptions
-from medseg.tracking.wandb_mode import Mode, choose_mode
-
-ID_FILE = "wandb_id"
-_CONNECT_SECONDS = 30.0
+from medseg.tracking.wandb_run import open_run
 
 
 class WandbLogger(_WandbLogger):
@@ -54,7 +50,15 @@ class WandbLogger(_WandbLogger):
         project = options.project or os.environ.get("WANDB_PROJECT") or "medseg"
         run = None
         if getattr(rank_zero_only, "rank", 0) == 0:
-            run = _open_run(folder, config, run_name, project, options, resume, say)
+            run = open_run(
+                folder,
+                config=config,
+                name=run_name,
+                project=project,
+                options=options,
+                resume=resume,
+                say=say,
+            )
         super().__init__(
             name=run_name, save_dir=folder, project=project, log_model=False, experiment=run
         )
@@ -94,77 +98,3 @@ class WandbLogger(_WandbLogger):
         """Finish the run; a later session may resume it."""
         if self._experiment is not None:
             self._experiment.finish(exit_code=1 if failed else 0)
-
-
-def _open_run(
-    folder: Path,
-    config: Mapping[str, Any],
-    run_name: str,
-    project: str,
-    options: WandbOptions,
-    resume: bool,
-    say: Callable[[str], None],
-) -> Any:
-    mode, reason = choose_mode(offline=options.offline)
-    import wandb
-
-    run_id = _run_id(folder, resume=resume)
-
-    def start(mode: Mode) -> Any:
-        return wandb.init(
-            project=project,
-            entity=options.entity,
-            group=options.group,
-            tags=list(options.tags),
-            notes=options.notes,
-            name=run_name,
-            id=run_id,
-            dir=str(folder),
-            config=dict(config),
-            allow_val_change=True,
-            mode=mode,
-            resume="allow",
-            # A run of the user's own may be open in this process.
-            reinit="create_new",
-            # The command line, the console and the repository may hold what the recipe leaves
-            # unexpanded: secrets, paths, names of patients.
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                disable_git=True,
-                disable_code=True,
-                x_disable_meta=True,
-                init_timeout=_CONNECT_SECONDS,
-            ),
-        )
-
-    try:
-        run = start(mode)
-    except wandb.Error as error:
-        if mode != "online":
-            raise
-        mode, reason = "offline", f"the server did not take the run: {_first_line(error)}"
-        run = start(mode)
-    if mode == "offline":
-        why = f": {reason}" if reason else ""
-        say(f"W&B: offline{why}; to send it later: wandb sync {folder}/wandb/offline-run-*")
-    elif mode == "online":
-        say(f"W&B: {run.url}")
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    return run
-
-
-def _run_id(folder: Path, *, resume: bool) -> str:
-    file = folder / ID_FILE
-    if resume and file.is_file() and (known := file.read_text(encoding="ascii").strip()):
-        return known
-    run_id = secrets.token_hex(4)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    beside.write_text(run_id + "\n", encoding="ascii")
-    beside.replace(file)
-    return run_id
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 Mode = Literal["online", "offline", "disabled"]
 
-_HOST = "https://api.wandb.ai"
+# Where a key may have been stored for W&B's own cloud, by older and newer versions of wandb.
+_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
 
 
 def choose_mode(
@@ -44,13 +45,13 @@ def has_credentials(environment: Mapping[str, str] = os.environ) -> bool:
     if any("api_key" in found for found in settings):
         return True
     bases = [found["base_url"] for found in settings if "base_url" in found]
-    base = environment.get("WANDB_BASE_URL") or (bases[-1] if bases else _HOST)
-    host = urlsplit(base).hostname or base
+    base = environment.get("WANDB_BASE_URL") or (bases[-1] if bases else None)
+    hosts = _HOSTS if base is None else (urlsplit(base).netloc or base,)
     if environment.get("NETRC"):
         files = [Path(environment["NETRC"])]
     else:
         files = [home / ".netrc", home / "_netrc"]
-    return any(_netrc_knows(file, host) for file in files)
+    return any(_netrc_knows(file, host) for file in files for host in hosts)
 
 
 def _netrc_knows(file: Path, host: str) -> bool:

@@ -105,7 +105,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         scores = [entry.get(self.monitor, float("-inf")) for entry in history]
         score = metrics.get(self.monitor, float("nan"))
         if not self.best.exists() or not scores or score >= max(scores):
-            trainer.save_checkpoint(self.best)
+            trainer.save_checkpoint(self.best, weights_only=False)
         entry = {"step": trainer.global_step, "seconds": round(self.clock.elapsed, 3), **metrics}
         self._write_history(trainer, [*history, entry])
         if self._rng is not None:
@@ -116,7 +116,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if trainer.global_step != self._saved_at[0]:
             self._save_last(trainer)
         if not self.history():
-            trainer.save_checkpoint(self.best)
+            trainer.save_checkpoint(self.best, weights_only=False)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -131,7 +131,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self._rng = checkpoint.get("rng")
 
     def _save_last(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.last)
+        trainer.save_checkpoint(self.last, weights_only=False)
         self._saved_at = (trainer.global_step, self.clock.elapsed)
 
     def _write_history(self, trainer: pl.Trainer, entries: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from medseg.errors import InputError
 from medseg.inference.images import Frame, receive
 
 ONE = Frame(channels=1, spacing=(1.0, 1.0, 2.0), orientation="RAS")
-TWO = Frame(channels=2, spacing=(1.0, 1.0, 2.0), orientation="RAS")
+TWO = Frame(channels=2, spacing=(1.0, 1.0, 2.0), orientation="RAS", names=("FLAIR", "T1w"))
 FLAT = Frame(channels=1, spacing=(1.0, 1.0))
 RGB = Frame(channels=3, spacing=(1.0, 1.0))
 
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused(image, options, words):
 def test_missing_channels_are_counted():
     with pytest.raises(InputError) as caught:
         receive(ramp(3, 4, 5), TWO)
-    assert "expected: 2" in str(caught.value)
+    assert "expected: 2 (FLAIR, T1w)" in str(caught.value)
     assert "found: 1 in shape (3, 4, 5)" in str(caught.value)
 
 

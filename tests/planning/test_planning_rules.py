@@ -27,7 +27,8 @@ class TestSpacing:
         assert "10th percentile" in reason
 
     def test_coarse_axis_never_gets_finer_than_the_others(self):
-        found, _ = target_spacing([(0.7, 0.9, z) for z in (0.5, 5.0, 5.0)], [(300, 300, 30)] * 3)
+        thick = [0.5, 0.5, 5.0, 5.0, 5.0]
+        found, _ = target_spacing([(0.7, 0.9, z) for z in thick], [(300, 300, 30)] * 5)
         assert found == (0.7, 0.9, 0.9)
 
     def test_coarse_axis_with_many_voxels_keeps_its_median(self):

@@ -11,7 +11,7 @@ from medseg.stages import fit
 
 def act(arguments: Namespace) -> None:
     """Train the recipe's fold."""
-    job = open_job(arguments)
-    best = fit.run(job, resume=arguments.resume)
+    with open_job(arguments) as job:
+        best = fit.run(job, resume=arguments.resume)
     job.report.say(f"best checkpoint: {best}")
     print_json(arguments, {"checkpoint": str(best)})

@@ -11,4 +11,6 @@ from medseg.stages import run
 
 def act(arguments: Namespace) -> None:
     """Run every stage of a recipe."""
-    print_json(arguments, run.run(open_job(arguments)))
+    with open_job(arguments) as job:
+        metrics = run.run(job)
+    print_json(arguments, metrics)

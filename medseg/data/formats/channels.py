@@ -44,10 +44,9 @@ def select(
     unknown = [name for name, match in zip(names, found, strict=True) if match is None]
     if len(unknown) == len(names) == len(available):
         return tuple(range(len(available))), names
+    hint = did_you_mean(unknown[0], [*spelling, *available])
     raise InputError(
-        f"data.channels: no channel {unknown[0]!r}; {did_you_mean(unknown[0], spelling)}".rstrip(
-            "; "
-        ),
+        f"data.channels: no channel {unknown[0]!r}" + (f"; {hint}" if hint else ""),
         file=source,
         expected=f"some of {list(available)}",
         found=str(list(names)),

@@ -76,6 +76,14 @@ def settle(
         notes.append(f"label preset {preset.name}: {preset.caution}")
     chosen, order = _regions(layout, preset, labels, regions)
     order = options.region_order or order
+    stray = sorted(set(order) - set(values.values()))
+    if chosen and stray:
+        raise InputError(
+            "the decoding order writes values that are not declared labels",
+            expected=f"some of {sorted(values.values())}",
+            found=str(stray),
+            remedy="correct data.region_order",
+        )
     return Settled(LabelScheme(values, chosen, order if chosen else ()), value_map, tuple(notes))
 
 

@@ -26,7 +26,7 @@ from medseg.geometry import Grid
 LABELS = {"head": 1, "tail": 2}
 SHAPE = (48, 56, 40)
 
-_CSF, _GREY, _WHITE = 0.25, 0.57, 0.82
+_CSF, _TUBE, _GREY, _WHITE = 0.22, 0.50, 0.58, 0.82
 
 
 def make_mr_case(
@@ -52,18 +52,18 @@ def make_mr_case(
     size = float(np.min(np.asarray(shape) / np.asarray(SHAPE)))
     points = millimetres(voxels, spacing) / size
     unit = [s / size for s in spacing]
-    points = points + displacement(rng, voxels, unit, scale_mm=14.0, size_mm=1.2)
+    points = points + displacement(rng, voxels, unit, scale_mm=14.0, size_mm=0.9)
 
-    line, radius = _centre_line(rng)
-    depth, position = _tube(points, line, radius)
     border = 0.42 + 0.02 * rng.standard_normal()
+    line, radius = _centre_line(rng, border)
+    depth, position = _tube(points, line, radius)
     label = np.where(depth > 0, np.where(position < border, 1, 2), 0).astype(np.uint8)
 
     tissue = _tissue(rng, points, unit, depth, line)
     tissue = ndimage.gaussian_filter(tissue, 0.5)
     tissue += 0.025 * smooth_noise(rng, voxels, scale=1.5)
     image = np.clip(tissue, 0.02, None) * bias_field(rng, voxels, strength=0.15)
-    image = rician(rng, image, sigma=rng.uniform(0.02, 0.05))
+    image = rician(rng, image, sigma=rng.uniform(0.02, 0.04))
     return Volume(_scanner_units(rng, image)[None], grid), LabelVolume(label, grid)
 
 
@@ -73,16 +73,19 @@ def _grid(rng: np.random.Generator, voxels: Sequence[int], spacing: Sequence[flo
     return Grid(tuple(voxels), affine)
 
 
-def _centre_line(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the tube's centre line ``(200, 3)`` and radius ``(200,)`` in mm, from head to tail."""
+def _centre_line(rng: np.random.Generator, border: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the tube's centre line ``(200, 3)`` and radius ``(200,)`` in mm, from head to tail.
+
+    The tube narrows around ``border``, which is what a reader would go by.
+    """
     t = np.linspace(0, 1, 200)
     bow, rise = rng.uniform(3, 7), rng.uniform(7, 14)
     line = np.stack([bow * np.sin(np.pi * t) - 4, 17 - 35 * t, rise * (t - 0.35) ** 2 - 1], axis=1)
-    line += rng.normal(0, 1.2, size=3)
-    angle = rng.normal(0, np.deg2rad(6), size=3)
+    line += rng.normal(0, 1.0, size=3)
+    angle = rng.normal(0, np.deg2rad(5), size=3)
     line = line @ _rotation(angle).T
-    head, tail = rng.uniform(5.6, 6.8), rng.uniform(3.4, 4.4)
-    return line, tail + (head - tail) * (1 - t) ** 1.5
+    head, tail = rng.uniform(6.2, 7.2), rng.uniform(4.2, 5.0)
+    return line, tail + (head - tail) / (1 + np.exp((t - border) / 0.04))
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:
@@ -129,12 +132,12 @@ def _tissue(
     below = line + np.array([2.0, 0.0, -11.5]) + rng.normal(0, 0.8, size=3)
     twin, _ = _tube(points, below, np.full(len(line), rng.uniform(3.2, 4.2)))
 
-    gaps = field(6.0) > 1.0
+    gaps = field(6.0) > 1.3
     side = field(10.0) + 0.15 * points[0]
     for shell in (ball, twin, depth):
         rim = (shell > -1.6) & (shell <= 0) & ~gaps
         tissue[rim] = np.where(side[rim] > 0, _CSF, _WHITE)
-        tissue[shell > 0] = _GREY
+        tissue[shell > 0] = _TUBE
     return tissue
 
 

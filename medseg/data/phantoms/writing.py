@@ -214,11 +214,6 @@ def _require_free(target: Path, overwrite: bool) -> None:
 
 def _fill(folder: Path, order: dict[str, Any], progress: Progress | None) -> None:
     spec = KINDS[order["kind"]]
-    save = {
-        "mr": layouts.save_decathlon,
-        "brats": layouts.save_brats,
-        "cells": layouts.save_pictures,
-    }[order["kind"]]
     for index in range(order["cases"]):
         seed = [order["seed"], index, list(KINDS).index(order["kind"])]
         image, label = spec.make(seed, shape=order["shape"])

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, TypeVar
 
 from medseg.errors import InputError, InputErrors, MedsegError
@@ -81,7 +83,7 @@ def _spread(
     context = get_context("spawn")
     with _single_threaded():
         count = min(workers, len(jobs) or 1)
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts)
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
         try:
             futures: dict[Future, int] = {
                 pool.submit(function, *arguments): position
@@ -102,9 +104,18 @@ def _spread(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
+def _begin_worker() -> None:
     # Ctrl-C reaches every process of the terminal; the parent's answer is enough.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A pool's workers outlive a parent that is killed: each holds the queue open for the others.
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def _write_itk(temporary: Path, data: np.ndarray, source: Path | Grid, path: Pat
     with quiet():
         sitk.WriteImage(image, str(temporary), useCompression=True)
         # ITK does not look at what the system says when a file is closed; a full disk goes unseen.
-        written = sitk.GetArrayViewFromImage(sitk.ReadImage(str(temporary)))
+        written = sitk.GetArrayFromImage(sitk.ReadImage(str(temporary)))
     if not np.array_equal(written.T, data):
         raise OSError("what was written reads back differently")
 

@@ -188,6 +188,15 @@ def test_without_a_trainer_each_pass_is_the_next_epoch(uninterrupted):
     assert seeds == [seen[1] for seen in uninterrupted]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_iterating_does_not_move_the_global_generators(workers):
+    loader = make_data(num_workers=workers).train_dataloader()
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    list(loader)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
+
+
 class WriteDown(pl.Callback):
     def __init__(self, folder):
         self.folder = folder

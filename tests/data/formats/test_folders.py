@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medseg.data import formats
+from medseg.errors import InputError
+
+
+def picture(path: Path, values=(0, 255), mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.resize(np.array(values, dtype=np.uint8), (4, 4))
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode != "L" else image).save(path)
+
+
+def make(root: Path, ids=("a", "b"), images="images", labels="labels", mask=(0, 255)) -> Path:
+    for name in ids:
+        picture(root / images / f"{name}.png", range(16))
+        picture(root / labels / f"{name}.png", mask)
+    return root
+
+
+def read(root: Path, **options):
+    return formats.read(root, format="folders", options=options)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("image", "mask")])
+def test_pairs_are_found_by_name_in_the_usual_folders(tmp_path, images, labels):
+    found = formats.read(make(tmp_path, images=images, labels=labels))
+    assert found.format == "folders"
+    assert [c.id for c in found.cases] == ["a", "b"]
+    assert found.cases[0].label == tmp_path / labels / "a.png"
+    assert found.channels == ("image",)
+
+
+def test_a_mask_of_0_and_255_needs_no_map_and_the_guess_is_noted(tmp_path):
+    found = formats.read(make(tmp_path))
+    assert dict(found.labels.values) == {"background": 0, "foreground": 1}
+    assert found.value_map == {255: 1}
+    assert "255" in found.notes[0]
+
+
+def test_undeclared_labels_are_taken_from_the_masks_through_the_value_map(tmp_path):
+    make(tmp_path, mask=(0, 100, 200))
+    found = read(tmp_path, value_map={100: 1, 200: 2})
+    assert dict(found.labels.values) == {"background": 0, "label_1": 1, "label_2": 2}
+
+
+def test_declared_labels_leave_the_masks_unread(tmp_path):
+    make(tmp_path)
+    (tmp_path / "labels/a.png").write_bytes(b"")
+    found = formats.read(tmp_path, labels={"cell": 1}, options={"value_map": {"255": 1}})
+    assert dict(found.labels.values) == {"background": 0, "cell": 1}
+    assert found.value_map == {255: 1}
+
+
+def test_masks_of_background_alone_ask_for_labels(tmp_path):
+    with pytest.raises(InputError, match="nothing but background"):
+        formats.read(make(tmp_path, mask=(0,)))
+
+
+def test_folder_names_and_patterns_can_be_given(tmp_path):
+    for name in ("p1", "p2"):
+        picture(tmp_path / "raw" / f"{name}_img.png")
+        picture(tmp_path / "raw" / f"{name}_thumb.png")
+        picture(tmp_path / "gt" / f"seg-{name}.png")
+    found = read(
+        tmp_path,
+        images_folder="raw",
+        labels_folder="gt",
+        image_pattern="{case}_img.png",
+        label_pattern="seg-{case}",
+    )
+    assert [c.id for c in found.cases] == ["p1", "p2"]
+
+
+def test_images_and_labels_may_share_a_folder(tmp_path):
+    for name in ("p1", "p2"):
+        picture(tmp_path / f"{name}.png")
+        picture(tmp_path / f"{name}_mask.png")
+    found = read(tmp_path, images_folder=".", labels_folder=".", label_pattern="{case}_mask")
+    assert [c.id for c in found.cases] == ["p1", "p2"]
+    assert not found.unlabelled
+
+
+def test_channels_are_files_of_their_own(tmp_path):
+    for name in ("p_1", "p_2"):
+        for channel in ("T2", "T1"):
+            picture(tmp_path / "images" / f"{name}_{channel}.png")
+        picture(tmp_path / "labels" / f"{name}.png")
+    found = read(tmp_path, image_pattern="{case}_{channel}")
+    assert found.channels == ("T1", "T2")
+    assert [p.name for p in found.cases[0].images] == ["p_1_T1.png", "p_1_T2.png"]
+    chosen = formats.read(
+        tmp_path,
+        format="folders",
+        channels=["T2"],
+        options={"image_pattern": "{case}_{channel}"},
+    )
+    assert [p.name for p in chosen.cases[0].images] == ["p_1_T2.png"]
+
+
+def test_declared_channel_names_may_hold_underscores(tmp_path):
+    for channel in ("t1_pre", "t1_post"):
+        picture(tmp_path / "images" / f"p_{channel}.png")
+    picture(tmp_path / "labels" / "p.png")
+    found = formats.read(
+        tmp_path,
+        format="folders",
+        channels=["t1_pre", "t1_post"],
+        options={"image_pattern": "{case}_{channel}"},
+    )
+    assert [c.id for c in found.cases] == ["p"]
+
+
+def test_missing_channels_are_named(tmp_path):
+    for name in ("p_T1", "p_T2", "q_T1"):
+        picture(tmp_path / "images" / f"{name}.png")
+    picture(tmp_path / "labels" / "p.png")
+    with pytest.raises(InputError, match="q lacks T2"):
+        read(tmp_path, image_pattern="{case}_{channel}")
+
+
+def test_one_folder_per_case(tmp_path):
+    for name in ("p", "q"):
+        picture(tmp_path / name / f"{name}_T1.png")
+        picture(tmp_path / name / "seg.png")
+    found = read(
+        tmp_path,
+        images_folder=".",
+        labels_folder=".",
+        image_pattern="{case}/{case}_T1",
+        label_pattern="{case}/seg.png",
+    )
+    assert [c.id for c in found.cases] == ["p", "q"]
+    assert found.cases[0].images == (tmp_path / "p/p_T1.png",)
+
+
+def test_a_label_without_an_image_is_refused_and_shows_a_name(tmp_path):
+    make(tmp_path)
+    picture(tmp_path / "labels/z.png")
+    with pytest.raises(InputError, match="1 label without an image") as error:
+        formats.read(tmp_path)
+    assert "z.png" in error.value.found
+    assert "a.png" in error.value.expected
+
+
+def test_an_image_without_a_label_is_noted(tmp_path):
+    make(tmp_path)
+    picture(tmp_path / "images/c.png")
+    found = formats.read(tmp_path)
+    assert [c.id for c in found.unlabelled] == ["c"]
+    assert "c" in found.notes[0]
+
+
+def test_two_files_for_one_case_are_refused(tmp_path):
+    make(tmp_path)
+    (tmp_path / "images/a.nii.gz").touch()
+    with pytest.raises(InputError, match="two files claim case a"):
+        formats.read(tmp_path)
+
+
+def test_a_pattern_that_fits_nothing_shows_what_is_there(tmp_path):
+    make(tmp_path)
+    with pytest.raises(InputError, match="no image fits") as error:
+        read(tmp_path, image_pattern="{case}_img")
+    assert "a.png" in error.value.found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("image.png", "must hold {case}"), ("{cse}", "not a field"), ("{case", "not a field")],
+)
+def test_a_senseless_pattern_is_refused(tmp_path, pattern, message):
+    with pytest.raises(InputError, match=message):
+        read(make(tmp_path), image_pattern=pattern)
+
+
+def test_a_named_folder_that_is_missing_is_said(tmp_path):
+    with pytest.raises(InputError, match="no folder scans") as error:
+        read(make(tmp_path), images_folder="scans")
+    assert "images" in error.value.found
+
+
+def test_colour_pictures_have_three_channels(tmp_path):
+    make(tmp_path)
+    for name in ("a", "b"):
+        picture(tmp_path / f"images/{name}.png", range(16), mode="RGB")
+    assert formats.read(tmp_path).channels == ("red", "green", "blue")
+    assert formats.read(tmp_path, channels=["R", "G", "B"]).channels == ("R", "G", "B")
+
+
+def test_colour_masks_and_lossy_masks_are_refused(tmp_path):
+    make(tmp_path)
+    picture(tmp_path / "labels/a.png", range(16), mode="RGB")
+    with pytest.raises(InputError, match="colour picture"):
+        formats.read(tmp_path)
+    (tmp_path / "labels/a.png").unlink()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "labels/a.jpg")
+    with pytest.raises(InputError, match="JPEG"):
+        formats.read(tmp_path)
+
+
+def test_files_are_grouped_by_the_image_pattern(tmp_path):
+    for name in ("p_T1", "p_T2", "q_T1", "q_T2"):
+        picture(tmp_path / "images" / f"{name}.png")
+    rule = {"format": "folders", "options": {"image_pattern": "{case}_{channel}"}}
+    cases = formats.group([tmp_path], channels=["T2", "T1"], **rule)
+    assert [c.id for c in cases] == ["p", "q"]
+    assert [p.name for p in cases[0].images] == ["p_T2.png", "p_T1.png"]
+    with pytest.raises(InputError, match="p lacks T2"):
+        formats.group([tmp_path / "images/p_T1.png"], channels=["T1", "T2"], **rule)
+    with pytest.raises(InputError, match="does not fit the image pattern"):
+        formats.group([tmp_path / "images/p_T1.png"], channels=["T3"], **rule)
+
+
+def test_the_real_membranes_are_read(real_data):
+    found = formats.read(real_data("images2d/isbi_em"))
+    assert found.format == "folders"
+    assert len(found.cases) == 30
+    assert found.value_map == {255: 1}
+
+
+def test_the_real_vessels_are_described_by_patterns(real_data):
+    found = read(
+        real_data("images2d/chase_db1"),
+        images_folder=".",
+        labels_folder=".",
+        image_pattern="Image_{case}.jpg",
+        label_pattern="Image_{case}_1stHO.png",
+        group_pattern="{group}?",
+    )
+    assert len(found.cases) == 28
+    assert len({c.group for c in found.cases}) == 14
+    assert found.channels == ("red", "green", "blue")
+    assert found.cases[0].label.name == "Image_01L_1stHO.png"
