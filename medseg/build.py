@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medseg import __version__
 from medseg.data import formats, phantoms
@@ -50,28 +50,30 @@ def build_dataset(recipe: Recipe, run_dir: Path) -> Dataset:
             file=recipe.at("data"),
             remedy="add data.root=FOLDER",
         )
-    options = {
-        key: getattr(data, key)
-        for key in (
-            "value_map",
-            "region_order",
-            "group_pattern",
-            "images_folder",
-            "labels_folder",
-            "image_pattern",
-            "label_pattern",
-            "datalist",
-        )
-    }
     channels = data.channels
     return formats.read(
         root,
         format=layout,
         channels=None if channels is None else tuple(channels),
         labels=data.labels,
-        regions=data.regions or None,
-        options={key: value for key, value in options.items() if value},
+        regions=data.regions,
+        options=format_options(recipe),
     )
+
+
+def format_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys under ``data`` that say how a folder is to be read."""
+    keys = (
+        "value_map",
+        "region_order",
+        "group_pattern",
+        "images_folder",
+        "labels_folder",
+        "image_pattern",
+        "label_pattern",
+        "datalist",
+    )
+    return {key: value for key in keys if (value := getattr(recipe.data, key))}
 
 
 def _phantom(recipe: Recipe, run_dir: Path) -> Path:
@@ -83,9 +85,7 @@ def _phantom(recipe: Recipe, run_dir: Path) -> Path:
             remedy="add data.phantom={kind: mr}",
         )
     folder = run_dir / f"phantom_{phantom.kind}_{phantom.cases}_{phantom.seed}"
-    if not folder.is_dir():
-        phantoms.write(phantom.kind, folder, cases=phantom.cases, seed=phantom.seed)
-    return folder
+    return phantoms.ensure(phantom.kind, folder, cases=phantom.cases, seed=phantom.seed)
 
 
 def plan_overrides(recipe: Recipe) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def build_plan(
         raise
 
 
-def preset(recipe: Recipe) -> str:
+def preset(recipe: Recipe) -> Literal["standard", "fast"]:
     """Choose the planner's preset: ``fast`` for budgets of up to an hour."""
     if recipe.plan.preset != "auto":
         return recipe.plan.preset
@@ -143,6 +143,7 @@ def build_network(
         InputError: the network refuses its arguments, or its package is not trusted.
     """
     from medseg.networks import registry
+    from medseg.networks.probe import probe
 
     component = recipe.network
     cls = registry.resolve(component.name, trust=trust)
@@ -159,7 +160,15 @@ def build_network(
         arguments=component.arguments,
     )
     record = registry.record(component.name, arguments)
-    return registry.create(**record, trust=trust), record
+    network = registry.create(**record, trust=trust)
+    if component.home != "medseg":
+        probe(
+            network,
+            in_channels=len(plan.preprocessing.normalisation),
+            num_classes=dataset.labels.num_outputs,
+            size=plan.patch_size,
+        )
+    return network, record
 
 
 def build_task(
@@ -204,6 +213,7 @@ def build_task(
             "network": record,
             "plan": plan.to_dict(),
             "channels": list(dataset.channels),
+            "format": dataset.format,
             "inference": {key: inference[key] for key in ("overlap", "mirror")},
             "recipe": recipe.to_yaml(),
             "version": __version__,
@@ -373,5 +383,3 @@ def _every(interval: Any) -> Every | None:
     if isinstance(interval, int):
         return Every(steps=interval)
     return Every(seconds=float(interval))
-
-

@@ -1,4 +1,4 @@
-"""The command line: parses arguments, imports a stage when it is dispatched, maps errors to exit codes."""
+"""The command line: parses arguments, imports what a verb needs, maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ OK, OUR_FAULT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``medseg`` and return its exit code.
 
-    0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input, with what mends it.
+    0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input, with what mends
+    it.
     130: interrupted by Ctrl-C.
     """
     from medseg.cli.parser import parse

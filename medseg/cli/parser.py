@@ -42,30 +42,32 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def verb(name: str, text: str, act: str) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(
-            name, help=text, description=text, formatter_class=RichHelpFormatter
-        )
+        sub = verbs.add_parser(name, help=text, description=text, formatter_class=RichHelpFormatter)
         sub.set_defaults(act=_dispatch(act))
         sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
         return sub
 
-    _recipe(verb("run", "All stages of a recipe; done ones are skipped.", "run"), overwrite=True)
+    _recipe(verb("run", "All stages of a recipe; done ones are skipped.", "run"))
     inspect = verb("inspect", "Say what the data are, and what is odd in them.", "inspect")
-    _recipe(inspect, what="recipe or data folder", overwrite=True)
-    _recipe(verb("plan", "Write plan.yaml: what follows from the data.", "plan"), overwrite=True)
-    _recipe(verb("preprocess", "Fill the cache of preprocessed cases.", "preprocess"), overwrite=True)
+    _recipe(inspect, what="recipe or data folder")
+    _recipe(verb("plan", "Write plan.yaml: what follows from the data.", "plan"))
+    _recipe(verb("preprocess", "Fill the cache of preprocessed cases.", "preprocess"))
     fit = verb("fit", "Train.", "fit")
-    _recipe(fit, overwrite=True)
+    _recipe(fit)
     fit.add_argument("--resume", action="store_true", help="go on from last.ckpt")
 
     predict = verb("predict", "Write masks on the grid of the input files.", "predict")
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
     predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
     predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder")
-    predict.add_argument("--format", default=None, help="data format that groups the files (default: the run's)")
+    predict.add_argument(
+        "--format", default=None, help="data format that groups the files (default: the run's)"
+    )
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    predict.add_argument("--dry-run", action="store_true", help="show how files form cases, and stop")
+    predict.add_argument(
+        "--dry-run", action="store_true", help="show how files form cases, and stop"
+    )
     _shared(predict)
 
     evaluate = verb("evaluate", "Compare masks with references, case by case.", "evaluate")
@@ -73,7 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("references", type=Path, metavar="REF", help="folder of masks")
     evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="metrics.json to write")
     evaluate.add_argument(
-        "--labels", metavar="LABELS", help="preset, labels.json or recipe (default: PRED/labels.json)"
+        "--labels",
+        metavar="LABELS",
+        help="preset, labels.json or recipe (default: PRED/labels.json)",
     )
     evaluate.add_argument(
         "--empty",
@@ -85,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     validate = verb("validate", "Check recipes without running anything.", "validate")
     validate.add_argument("recipe", nargs="*", metavar="RECIPE", help="default: all that ship")
-    validate.add_argument("--trust", **_TRUST)
+    _trust(validate)
     validate.set_defaults(overrides=[])
 
     init = verb("init", "Recognise a data folder and write a commented recipe for it.", "init")
@@ -110,23 +114,29 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_TRUST = {
-    "action": "append",
-    "default": [],
-    "metavar": "PACKAGE",
-    "help": "allow components of this package to be imported and run",
-}
-
-
-def _recipe(sub: argparse.ArgumentParser, *, what: str = "recipe", overwrite: bool) -> None:
-    sub.add_argument("recipe", metavar="RECIPE", help=f"{what}: a file, or the name of a shipped one")
-    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe")
+def _recipe(sub: argparse.ArgumentParser, *, what: str = "recipe") -> None:
+    sub.add_argument(
+        "recipe", metavar="RECIPE", help=f"{what}: a file, or the name of a shipped one"
+    )
+    sub.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe"
+    )
     _shared(sub)
 
 
 def _shared(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--trust", **_TRUST)
+    _trust(sub)
     sub.add_argument("--overwrite", action="store_true", help="replace existing results")
+
+
+def _trust(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="allow components of this package to be imported and run",
+    )
 
 
 def _dispatch(stage: str) -> Callable[[argparse.Namespace], int | None]:

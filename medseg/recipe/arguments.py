@@ -11,6 +11,7 @@ from medseg.recipe.words import either
 _LISTS = {"list", "List", "tuple", "Tuple", "Sequence", "Iterable", "Collection", "set"}
 _MAPPINGS = {"dict", "Dict", "Mapping"}
 _NAMES = {"TypeKeys", "KeysCollection", "SequenceStr"}
+_ARRAYS = {"Tensor", "ndarray", "NdarrayOrTensor", "ArrayLike"}
 _UNIONS = {"Optional", "Union"}
 
 
@@ -98,6 +99,8 @@ def _fits_one(value: Any, tree: ast.expr) -> bool:
         return any(isinstance(c, ast.Constant) and c.value == value for c in inner)
     if name in _NAMES:
         return value is None or isinstance(value, str | list)
+    if name in _ARRAYS:
+        return isinstance(value, list | int | float) and not isinstance(value, bool)
     if name in _LISTS:
         kinds = [item for item in inner if not _is_ellipsis(item)]
         return isinstance(value, list) and (

@@ -15,7 +15,7 @@ from medseg.recipe.problems import Place, Problem
 from medseg.recipe.scalars import parse_scalar
 
 # Aliases can unfold a kilobyte into billions of nodes; no recipe comes near this.
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 MAX_BYTES = 5_000_000
 
 _CORE = "tag:yaml.org,2002:"
@@ -104,7 +104,10 @@ def _compose(text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise _Unreadable(mark.line + 1 if mark else 1, f"not valid YAML: {what}") from error
+        line = mark.line + 1 if mark else 1
+        if "${" in "".join(text.splitlines()[line - 1 : line]):
+            what += "; inside { } and [ ] a ${VAR} needs quotes"
+        raise _Unreadable(line, f"not valid YAML: {what}") from error
     except (YAMLError, YAMLStreamError, ValueError, RecursionError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _Unreadable(1, f"not valid YAML: {reason}") from error

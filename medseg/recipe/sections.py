@@ -31,7 +31,7 @@ class Section(BaseModel):
 class Phantom(Section):
     """A synthetic data set, written on first use."""
 
-    kind: Literal["mr", "brats"] = Field(default="mr", description="Which phantom.")
+    kind: Literal["mr", "brats", "cells"] = Field(default="mr", description="Which phantom.")
     cases: Count = Field(default=24, description="How many cases.")
     seed: int = Field(default=0, description="The same seed writes the same voxels.")
 
@@ -81,6 +81,9 @@ class Data(Section):
     )
     value_map: dict[int, int] = Field(
         default={}, description="Replaces values of the label files before anything else: {255: 1}."
+    )
+    empty_labels: bool = Field(
+        default=False, description="Accept labels without any foreground, as in lesion screening."
     )
     images_folder: Text | None = Field(
         default=None, description="Folder of the images (format folders); null means images."

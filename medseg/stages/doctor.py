@@ -1,4 +1,4 @@
-"""Is this machine ready: versions, devices, memory, disk, and the line that mends what is missing."""
+"""Is this machine ready: versions, devices, memory, disk, and what mends what is missing."""
 
 from __future__ import annotations
 

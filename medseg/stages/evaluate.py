@@ -123,11 +123,15 @@ def _masks(folder: Path) -> dict[str, Path]:
         name = path.name[: -len(suffix)]
         if name in found:
             raise InputError(
-                f"two files are named {name!r}", file=folder, found=f"{found[name].name}, {path.name}"
+                f"two files are named {name!r}",
+                file=folder,
+                found=f"{found[name].name}, {path.name}",
             )
         found[name] = path
     if not found:
-        raise InputError("the folder holds no masks", file=folder, expected=f"files {', '.join(MASKS)}")
+        raise InputError(
+            "the folder holds no masks", file=folder, expected=f"files {', '.join(MASKS)}"
+        )
     return found
 
 

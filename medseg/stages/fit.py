@@ -29,8 +29,9 @@ def run(job: Job, *, resume: bool = True) -> Path:
         InputError: a checkpoint is there, and neither ``resume`` nor ``job.overwrite`` is set.
         Interrupted: Ctrl-C; ``last.ckpt`` is whole.
     """
-    plan, index = preprocess.run(job)
+    # Splits first: a fold that cannot be is known before anything is read.
     train, val = cases_of_fold(job.recipe, job.dataset, job.folder / "splits.json")
+    plan, index = preprocess.run(job)
     inputs = training_state(job, plan)
     checkpoints = job.folder.fold / "checkpoints"
     last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
@@ -87,7 +88,7 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
         job.report.stage(
             "fit",
             f"{type(task.network).__name__} of {size:.2f} M parameters on "
-            f"{trainer.strategy.root_device}, {len(train)} cases to train and {len(val)} to validate on",
+            f"{trainer.strategy.root_device}, {len(train)} cases to train on, {len(val)} held out",
         )
         if resume_from is not None:
             job.report.say(f"  resuming from {resume_from}")
@@ -99,7 +100,9 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence what Lightning tells every user at every start; its warnings about us are tested."""
-    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning.pytorch")]
+    import pytorch_lightning  # noqa: F401  (sets its loggers' levels when it is imported)
+
+    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)

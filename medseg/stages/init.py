@@ -45,9 +45,10 @@ def run(
 
 def _recipe(dataset: Dataset, found: Fingerprint, target: Path) -> str:
     scheme = dataset.labels
+    foreground = ", ".join(scheme.foreground)
     notes = [*dataset.notes, *look.problems(found)]
     lines = [
-        f"# {target.stem}: segment {', '.join(scheme.foreground)} in {', '.join(dataset.channels)}.",
+        f"# {target.stem}: segment {foreground} in {', '.join(dataset.channels)}.",
         f"#   medseg run {target}",
         f"# {len(dataset.cases)} labelled cases in {dataset.format} layout.",
     ]
@@ -62,20 +63,28 @@ def _recipe(dataset: Dataset, found: Fingerprint, target: Path) -> str:
         "data:",
         f"  format: {dataset.format}",
         f"  root: {json.dumps(str(dataset.root))}",
-        "  # Channels decide the normalisation: one named CT is clipped to the range of its labels and",
-        "  # scaled by the data set's statistics, others are scaled image by image.",
+        "  # Channels decide the normalisation: one named CT is clipped to the range of its",
+        "  # labels and scaled by the data set's statistics, others are scaled image by image.",
         f"  channels: {json.dumps(list(dataset.channels))}",
         f"  labels: {json.dumps(dict(scheme.values))}",
     ]
     if scheme.regions:
         regions = {name: list(members) for name, members in scheme.regions.items()}
-        lines += ["  # Overlapping regions, decoded in this order.", f"  regions: {json.dumps(regions)}"]
+        lines += [
+            "  # Overlapping regions, decoded in this order.",
+            f"  regions: {json.dumps(regions)}",
+        ]
     if dataset.value_map:
-        lines += [f"  value_map: {json.dumps({int(k): int(v) for k, v in dataset.value_map.items()})}"]
+        lines += [
+            f"  value_map: {json.dumps({int(k): int(v) for k, v in dataset.value_map.items()})}"
+        ]
     if len(dataset.cases) == 1:
         lines += ["  fold: all  # a single case: nothing can be held out"]
     else:
-        lines += [f"  folds: {min(5, len(dataset.cases))}", "  fold: 0  # which of them validates; all: none"]
+        lines += [
+            f"  folds: {min(5, len(dataset.cases))}",
+            "  fold: 0  # which of them validates; all: none",
+        ]
     lines += [
         "",
         "trainer:",

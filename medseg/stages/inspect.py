@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from medseg.data.prepare.fingerprint import fingerprint, problems
+from medseg.data.prepare.fingerprint import fingerprint
+from medseg.data.prepare.problems import check, problems
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages.job import Job
 from medseg.stages.run_folder import write_text
@@ -20,6 +21,7 @@ def run(job: Job) -> Fingerprint:
     else:
         with job.report.progress("inspect") as advance:
             found = fingerprint(job.dataset, workers=job.workers, progress=advance)
+        check(found, job.dataset, empty_labels=job.recipe.data.empty_labels)
         write_text(target, json.dumps(found.to_dict(), indent=1))
         job.folder.record("inspect", job.data_state)
         job.report.stage("inspect", f"{len(found.cases)} cases of {job.dataset.format} layout")

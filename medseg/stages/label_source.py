@@ -37,5 +37,10 @@ def find(given: str | None, predictions: Path, pairs: list[tuple[str, Path, Path
             ) from error
     if given:
         return presets.get(given).labels
-    values = {int(v) for pair in pairs for path in pair[1:] for v in np.unique(np.rint(load_raw(path).data))}
+    values = {
+        int(v)
+        for pair in pairs
+        for path in pair[1:]
+        for v in np.unique(np.rint(load_raw(path).data))
+    }
     return LabelScheme({"background": 0, **{f"label_{v}": v for v in sorted(values) if v}})

@@ -7,7 +7,8 @@ from pathlib import Path
 from medseg.build import usable_cores
 from medseg.data import formats
 from medseg.data.case import Dataset
-from medseg.data.prepare.fingerprint import fingerprint, problems
+from medseg.data.prepare.fingerprint import fingerprint
+from medseg.data.prepare.problems import problems
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages.reporter import Reporter
 

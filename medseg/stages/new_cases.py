@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg import build
 from medseg.data import formats
 from medseg.data.case import Case
 from medseg.errors import InputError
@@ -30,14 +31,12 @@ def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tu
     if missing:
         raise InputError("there is no such file or folder", file=missing[0])
     first = checkpoints.read(checkpoints.find(run)[0])
-    options: dict = {}
-    if first.recipe:
-        recipe = load_text(first.recipe, source=first.path)
-        options = {"image_pattern": recipe.data.image_pattern}
-        format = format or recipe.data.format
-    if format in (None, "auto", "phantom"):
-        format = "decathlon"
-    return formats.group(inputs, format=format, channels=first.channels, options=options)
+    options = {}
+    if first.recipe and format in (None, first.format):
+        options = build.format_options(load_text(first.recipe, source=first.path))
+    return formats.group(
+        inputs, format=format or first.format, channels=first.channels, options=options
+    )
 
 
 def predict(

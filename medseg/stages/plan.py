@@ -35,7 +35,9 @@ def run(job: Job) -> Plan:
 def _sentence(plan: Plan, found: Fingerprint) -> str:
     spacing = " x ".join(f"{s:.3g}" for s in plan.preprocessing.spacing)
     patch = " x ".join(map(str, plan.patch_size))
-    return f"spacing {spacing} mm, patch {patch}, batch {plan.batch_size}, {len(plan.features)} stages"
+    return (
+        f"spacing {spacing} mm, patch {patch}, batch {plan.batch_size}, {len(plan.features)} stages"
+    )
 
 
 def _kept(edits: dict) -> str:

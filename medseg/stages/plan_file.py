@@ -15,8 +15,8 @@ from medseg.errors import InputError
 from medseg.stages.run_folder import write_text
 
 _HEADER = """\
-# What follows from the data, each value with its reason. This is a fragment of a recipe: edit a value
-# here and it is kept, delete a line and it is planned anew; values in the recipe itself win.
+# What follows from the data, each value with its reason. This is a fragment of a recipe: edit a
+# value here and it is kept, delete a line and it is planned anew; values in the recipe itself win.
 plan:
 """
 _RECORD = "# planned: "

@@ -85,7 +85,8 @@ def _refuse_existing(cases: Sequence[Case], out_dir: Path) -> None:
         raise InputError(
             "the output folder holds predictions of these cases already",
             file=out_dir,
-            found=", ".join(existing[:5]) + (f" and {len(existing) - 5} more" if len(existing) > 5 else ""),
+            found=", ".join(existing[:5])
+            + (f" and {len(existing) - 5} more" if len(existing) > 5 else ""),
             remedy="choose another folder with -o, or replace them with --overwrite",
         )
 

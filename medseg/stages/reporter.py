@@ -56,7 +56,7 @@ class Reporter:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Advance]:
-        """Show progress of what reports ``(done, total)``; a plain line where there is no terminal."""
+        """Show progress of what reports ``(done, total)``; plain lines without a terminal."""
         if self.quiet or not sys.stderr.isatty():
             yield self._plain(title)
             return

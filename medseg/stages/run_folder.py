@@ -1,4 +1,4 @@
-"""The folder of a run: which recipe it holds, where its artefacts lie, which of them are current."""
+"""The folder of a run: which recipe it holds, where its artefacts lie, which are current."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
-from medseg.recipe import Recipe, load_text
+from medseg.recipe import Recipe
 
-# Keys that two recipes of one run may differ in: they change where and how the work is done, not what
-# comes out. Folds live side by side in one run.
+# Keys that two recipes of one run may differ in: they change where and how the work is done, not
+# what comes out. Folds live side by side in one run.
 _FREE = ("run_dir", "logger", "data.fold", "data.workers", "data.cache", "trainer.devices")
 _ARTEFACTS = (
     "recipe.yaml",
-    "splits.json",
     "fingerprint.json",
     "plan.yaml",
     "device.yaml",
     "stages.json",
     "metrics.json",
     "predictions",
-    "wandb_id",
 )
 
 
@@ -43,8 +41,10 @@ class RunFolder:
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
         stored = self.path / "recipe.yaml"
+        if stored.is_file() and not self._begun():
+            stored.unlink()
         if stored.is_file():
-            self._compare(load_text(stored.read_text(), source=stored), overwrite=overwrite)
+            self._compare(stored.read_text(encoding="utf-8"), overwrite=overwrite)
         elif self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
             raise InputError(
                 "the run folder is not empty and holds no run",
@@ -55,10 +55,8 @@ class RunFolder:
         if not stored.is_file():
             write_text(stored, recipe.to_yaml())
 
-    def _compare(self, stored: Recipe, *, overwrite: bool) -> None:
-        different = [
-            key for key in self.recipe.differences(stored) if not key.startswith(_FREE)
-        ]
+    def _compare(self, stored: str, *, overwrite: bool) -> None:
+        different = [key for key in self.recipe.differences(stored) if not key.startswith(_FREE)]
         if different and not overwrite:
             raise InputError(
                 "the run folder holds a run of another recipe",
@@ -69,9 +67,15 @@ class RunFolder:
         if overwrite:
             self.clear()
 
+    def _begun(self) -> bool:
+        """Say whether any stage has left something; a run that failed at its first step has not."""
+        return any((self.path / name).exists() for name in _ARTEFACTS[1:]) or any(
+            self.path.glob("fold_*")
+        )
+
     def clear(self) -> None:
         """Remove the artefacts; the cache stays, since its keys say what is in it."""
-        for name in _ARTEFACTS:
+        for name in (*_ARTEFACTS, "splits.json"):
             _remove(self.path / name)
         for fold in self.path.glob("fold_*"):
             _remove(fold)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from medseg.data.case import Case, Dataset
-from medseg.data.splits import make_splits, read_splits, write_splits
+from medseg.data.splits import check_splits, make_splits, read_splits, write_splits
+from medseg.errors import InputError
 from medseg.recipe import Recipe
 
 
@@ -21,6 +22,8 @@ def cases_of_fold(
     """
     if recipe.data.splits:
         splits = read_splits(Path(recipe.data.splits), dataset.cases)
+    elif dataset.splits:
+        splits = check_splits(dataset.splits, dataset.cases)
     elif recipe.data.fold == "all":
         splits = [{"train": [case.id for case in dataset.cases], "val": []}]
     else:
@@ -30,8 +33,6 @@ def cases_of_fold(
     if recipe.data.fold == "all":
         return dataset.cases, ()
     fold = recipe.data.fold
-    from medseg.errors import InputError
-
     if fold >= len(splits):
         raise InputError(
             f"there is no fold {fold}",

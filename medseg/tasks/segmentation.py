@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -15,7 +16,7 @@ from medseg.data.feed.batch import Batch
 from medseg.errors import InputError
 from medseg.inference.decode import decode
 from medseg.labels import LabelScheme
-from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss
+from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss, region_masks
 from medseg.metrics.volume_dice import dice_per_output
 from medseg.networks.outputs import as_heads, finest
 from medseg.tasks.batches import as_batch
@@ -29,21 +30,25 @@ class SegmentationTask(pl.LightningModule):
     Batches are `medseg.data.feed.Batch`, ``(image, label)`` pairs or mappings with those two keys:
     image ``(B, C, *S)`` float, label ``(B, 1, *S)`` or ``(B, *S)`` of label indices.
 
-    It logs ``train/loss``, ``lr``, ``val/dice`` (mean over what is scored) and ``val/dice/NAME``. Dice is
-    computed per case on whole volumes and averaged over the cases where it is defined; a class that is
-    neither in the reference nor in the prediction of a case does not count there.
+    It logs ``train/loss``, ``lr``, ``val/dice`` (mean over what is scored) and ``val/dice/NAME``.
+    Dice is computed per case on whole volumes and averaged over the cases where it is defined; a
+    class that is neither in the reference nor in the prediction of a case does not count there.
 
     Args:
-        network: maps ``(B, C, *S)`` to logits ``(B, labels.num_outputs, *S)``; in training it may return
+        network: maps ``(B, C, *S)`` to logits ``(B, labels.num_outputs, *S)``; in training it may
+        return
             several, finest first (deep supervision).
         labels: what the outputs mean.
         loss: maps logits and target to a scalar. The target is the index tensor ``(B, 1, *S)``, or
-            with regions their masks ``(B, R, *S)``. Default: Dice + cross-entropy (regions: Dice + BCE).
+            with regions their masks ``(B, R, *S)``. Default: Dice + cross-entropy (regions: Dice +
+            BCE).
         optimizer: makes the optimiser from the parameters. Default: AdamW, 1e-3, weight decay 1e-2.
         schedule: learning-rate factor as a function of the elapsed fraction of the training.
         window: predicts a whole volume, ``(network, image) -> logits``; default: one forward pass.
-        ema: decay of the averaged weights, which validation and prediction use; ``None``: raw weights.
-        description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild the
+        ema: decay of the averaged weights, which validation and prediction use; ``None``: raw
+        weights.
+        description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild
+        the
             network and its preprocessing (see `medseg.inference.checkpoint`).
     """
 
@@ -54,7 +59,7 @@ class SegmentationTask(pl.LightningModule):
         network: nn.Module,
         labels: LabelScheme,
         *,
-        loss: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+        loss: nn.Module | None = None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
         schedule: Schedule | None = None,
         window: Callable[[nn.Module, Tensor], Tensor] | None = None,
@@ -76,19 +81,19 @@ class SegmentationTask(pl.LightningModule):
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(B, K, *S)`` of the averaged weights (of the raw ones while training)."""
         network = self.network if self.training or self.averaged is None else self.averaged
-        return finest(network(image))
+        return finest(network(image), spatial_dims=image.ndim - 2)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         batch = as_batch(batch)
-        heads = as_heads(self.network(batch.image))
+        heads = as_heads(self.network(batch.image), spatial_dims=batch.image.ndim - 2)
         loss = self.loss(heads, self._target(batch.label))
         self._refuse_non_finite(loss, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """Predict whole volumes and return what overlays need: preds and target indices, case ids."""
+        """Predict whole volumes; return images, preds, targets and case ids for overlays."""
         batch = as_batch(batch)
         preds = decode(self.predict_logits(batch.image), self.labels, axis=1)
         target = batch.label.reshape(preds.shape)
@@ -102,12 +107,14 @@ class SegmentationTask(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Average Dice over cases, then over what is scored."""
-        dice = torch.stack(self._dice) if self._dice else torch.empty(0, len(self.labels.foreground))
+        dice = (
+            torch.stack(self._dice) if self._dice else torch.empty(0, len(self.labels.foreground))
+        )
         self._dice = []
         dice = dice.to(self.device)
         defined = ~dice.isnan()
         sums = torch.stack([dice.nan_to_num().sum(0), defined.sum(0).to(dice.dtype)])
-        sums = self.all_gather(sums).reshape(-1, *sums.shape).sum(0)
+        sums = torch.as_tensor(self.all_gather(sums)).reshape(-1, *sums.shape).sum(0)
         means = sums[0] / sums[1]
         for name, value in zip(self.labels.foreground, means, strict=True):
             self.log(f"val/dice/{name}", value)
@@ -122,9 +129,11 @@ class SegmentationTask(pl.LightningModule):
         """Return the logits of whole volumes ``(B, K, *S)``."""
         network = self.network if self.averaged is None else self.averaged
         network.eval()
-        return finest(self.window(network, image) if self.window else network(image))
+        if self.window is not None:
+            return self.window(network, image)
+        return finest(network(image), spatial_dims=image.ndim - 2)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and a schedule that follows the training's clock."""
         optimizer = self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
         scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress()))
@@ -156,8 +165,7 @@ class SegmentationTask(pl.LightningModule):
         """Turn indices ``(B, 1, *S)`` into the loss's target."""
         if not self.labels.regions:
             return label
-        members = self.labels.region_indices()
-        return torch.cat([sum(label == i for i in region) > 0 for region in members], dim=1)  # type: ignore[operator]
+        return region_masks(label, self.labels.region_indices())
 
     def _refuse_non_finite(self, loss: Tensor, batch: Batch) -> None:
         if not bool(torch.isfinite(loss)):

@@ -105,7 +105,7 @@ def draw(curves: dict[str, Points], file: Path, *, loss: str, scores: str) -> No
     right.set(xlabel="step", ylabel=scores, ylim=(0, 1))
     right.grid(alpha=0.3)
     if 0 < len(names) <= 12:
-        right.legend(loc="lower right")
+        right.legend(loc="best")
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Okabe & Ito's palette without black: told apart by colour-blind readers too.
@@ -66,6 +68,17 @@ def contour(mask: np.ndarray) -> np.ndarray:
     inside = np.pad(mask, 1)
     core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     return mask & ~core
+
+
+def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Centre pictures ``(H, W, 3)`` on black, all as high and wide as the largest of them."""
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    out = []
+    for picture in pictures:
+        down, right = height - picture.shape[0], width - picture.shape[1]
+        margins = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+        out.append(np.pad(picture, margins))
+    return out
 
 
 def _upright(plane: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from medseg.tracking.case_names import CaseNames
 from medseg.tracking.options import WandbOptions
+from medseg.tracking.overlays import same_size
 from medseg.tracking.wandb_run import open_run
 
 
@@ -70,7 +71,7 @@ class WandbLogger(_WandbLogger):
         """Show ``(case id, uint8 (H, W, 3))`` pictures in one panel."""
         self.log_image(
             "overlays",
-            [picture for _, picture in overlays],
+            same_size([picture for _, picture in overlays]),
             step=step,
             caption=[self.case_names(case_id) for case_id, _ in overlays],
         )

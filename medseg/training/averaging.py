@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
 
 def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
     """Make the averaged twin of ``network``; call ``update_parameters(network)`` after each step.
@@ -19,9 +21,7 @@ def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
     if not 0.0 < decay < 1.0:
         raise ValueError(f"the decay of a moving average lies between 0 and 1, got {decay}")
 
-    def update(
-        averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor | int
-    ) -> None:
+    def update(averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
         n = float(count)
         weight = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
         torch._foreach_lerp_(averaged, current, weight)

@@ -21,9 +21,9 @@ from medseg.training.clock import Every, TrainingClock
 class Checkpoints(pl.callbacks.Checkpoint):
     """Keeps ``last.ckpt`` for resuming and ``best.ckpt`` by a validation metric.
 
-    ``last.ckpt`` is only ever written right after an optimiser step, before a validation that is due:
-    from there, and only there, a resumed run repeats the uninterrupted one bit for bit. What the
-    validations found stands in ``validations.json`` beside the folder.
+    ``last.ckpt`` is only ever written right after an optimiser step, before a validation that is
+    due: from there, and only there, a resumed run repeats the uninterrupted one bit for bit. What
+    the validations found stands in ``validations.json`` beside the folder.
 
     Args:
         folder: where the checkpoints go.

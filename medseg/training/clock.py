@@ -28,9 +28,9 @@ class Every:
 class TrainingClock(pl.Callback):
     """Ends a training at its limit and says when validation is due.
 
-    Exactly one limit is given. Under a ``budget`` everything that happens between the first step and
-    the end of the last validation counts; the last step is taken early enough for that validation to
-    fit. What a resumed run had used before counts as used.
+    Exactly one limit is given. Under a ``budget`` everything that happens between the first step
+    and the end of the last validation counts; the last step is taken early enough for that
+    validation to fit. What a resumed run had used before counts as used.
 
     Args:
         budget: wall-clock limit in seconds.
@@ -73,8 +73,8 @@ class TrainingClock(pl.Callback):
         if self.steps is not None:
             return min(1.0, self._step / self.steps)
         assert self.budget is not None
-        # The last validation needs its share; never reserve more than half for it, so that a hopelessly
-        # short budget still trains.
+        # The last validation needs its share; never reserve more than half for it, so that a
+        # hopelessly short budget still trains.
         usable = self.budget - min(self.validation_seconds, self.budget / 2)
         return min(1.0, self.elapsed / usable)
 
@@ -98,7 +98,7 @@ class TrainingClock(pl.Callback):
         self._started = self.now()
         self._step = trainer.global_step
         if hasattr(pl_module, "progress"):
-            pl_module.progress = self.fraction
+            pl_module.progress = self.fraction  # type: ignore[assignment]
         trainer.val_check_batch = NEVER
         if self.finished():
             trainer.should_stop = True

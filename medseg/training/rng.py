@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ import torch
 def capture() -> dict[str, torch.Tensor]:
     """Return the states of Python's, NumPy's and PyTorch's global generators."""
     _, words, gauss = random.getstate()
-    _, keys, position, has_gauss, cached = np.random.get_state()  # type: ignore[misc]
+    numpy_state: tuple[Any, ...] = np.random.get_state()  # type: ignore[assignment]
+    _, keys, position, has_gauss, cached = numpy_state
     states = {
         "python": torch.tensor(words, dtype=torch.int64),
         "python_gauss": torch.tensor(float("nan") if gauss is None else gauss, dtype=torch.float64),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medseg.tracking.overlays import COLOURS, best_slice, contour, overlay
+from medseg.tracking.overlays import COLOURS, best_slice, contour, overlay, same_size
 
 
 def case(shape=(6, 8, 5), channels=1):
@@ -78,3 +78,11 @@ def test_shapes_must_agree():
     image, target, preds = case()
     with pytest.raises(ValueError, match="shapes differ"):
         overlay(image, target[:-1], preds)
+
+
+def test_pictures_of_a_panel_get_one_size_and_stay_centred():
+    small, wide = np.ones((2, 2, 3), np.uint8), np.ones((4, 6, 3), np.uint8)
+    out = same_size([small, wide])
+    assert {picture.shape for picture in out} == {(4, 6, 3)}
+    assert (out[0][1:3, 2:4] == 1).all()
+    assert out[0].sum() == small.sum()

@@ -147,7 +147,9 @@ def test_ctrl_c_in_a_validation_keeps_raw_and_averaged_weights_apart(tmp_path, w
     raw = {k.removeprefix("network."): v for k, v in cut.items() if k.startswith("network.")}
     averaged = {k: v for k, v in cut.items() if k.startswith("averaged.module.")}
     assert raw.keys() == {k.removeprefix("averaged.module.") for k in averaged}
-    assert any(not torch.equal(raw[k.removeprefix("averaged.module.")], v) for k, v in averaged.items())
+    assert any(
+        not torch.equal(raw[k.removeprefix("averaged.module.")], v) for k, v in averaged.items()
+    )
     checkpoints = fit(tmp_path, resume=True)
     assert same_weights(whole, checkpoints)
     assert [entry["step"] for entry in checkpoints.history()] == [6, 12, 16]

@@ -23,7 +23,10 @@ def act(arguments: Namespace) -> None:
     with say.progress("evaluate") as advance:
         metrics = evaluate.score(pairs, scheme, empty=arguments.empty, advance=advance)
     metrics |= {"missing": missing, "extra": extra}
-    for word, names in (("reference without prediction", missing), ("prediction without reference", extra)):
+    for word, names in (
+        ("reference without prediction", missing),
+        ("prediction without reference", extra),
+    ):
         if names:
             say.warn(f"{word}: {', '.join(names[:10])}" + (" …" if len(names) > 10 else ""))
     if arguments.output:

@@ -1,0 +1,28 @@
+import pytest
+
+from medseg.recipe import shipped as package_function
+from medseg.recipe.shipped import find, folder, headline, shipped
+
+
+def test_package_offers_the_same_list():
+    assert package_function() == shipped()
+
+
+def test_recipes_are_found_by_path_and_by_last_part():
+    assert find("quickstart") == [folder() / "quickstart.yaml"]
+    (path,) = find("task04_hippocampus")
+    assert find("segmentation/decathlon/task04_hippocampus.yaml") == [path]
+    assert find("no_such_recipe") == []
+
+
+@pytest.mark.parametrize("name", list(shipped()))
+def test_recipe_opens_with_what_it_is_for(name):
+    assert len(headline(shipped()[name])) > 10
+
+
+def test_headline_is_the_first_line_of_the_comment(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("# yaml-language-server: $schema=x\n#\n# For this.\n# And that.\nseed: 1\n")
+    assert headline(path) == "For this."
+    path.write_text("seed: 1\n# no\n")
+    assert headline(path) == ""
