@@ -231,18 +231,21 @@ def build_data(
 ) -> SegmentationDataModule:
     """Make the feed: sampling, augmentation and loaders."""
     from medseg.data.feed.augment import registry
+    from medseg.data.feed.augment.defaults import default, light
     from medseg.data.feed.augment.transform import split
     from medseg.data.feed.datamodule import SegmentationDataModule
 
     spacing = plan.preprocessing.spacing
-    transforms: Any = "default"
-    on_samples: Sequence[Any] = ()
-    if recipe.augmentation != "default":
+    if isinstance(recipe.augmentation, str):
+        mild = recipe.augmentation == "light" or preset(recipe) == "fast"
+        choose = light if mild and recipe.augmentation != "strong" else default
+        transforms: list[Any] = list(choose(plan.patch_size, spacing=spacing))
+    else:
         transforms = [
             registry.create(item.name, item.arguments, spacing=spacing, trust=trust)
             for item in recipe.augmentation
         ]
-        on_samples, _ = split(transforms)
+    on_samples, _ = split(transforms)
     # The batched transforms run on the training device; only per-sample ones are worth processes.
     workers = recipe.data.workers
     return SegmentationDataModule(

@@ -53,8 +53,12 @@ class Recipe(Section):
     plan: PlanKeys = Field(default_factory=PlanKeys, description="Replaces planned values.")
     augmentation: (
         Annotated[tuple[components.Transform, ...], BeforeValidator(_transforms)]
-        | Literal["default"]
-    ) = Field(default="default", description="default, none, or a list of transforms in order.")
+        | Literal["default", "light", "strong"]
+    ) = Field(
+        default="default",
+        description="light (minutes), strong (hours; nnU-Net's set), default (light with the fast "
+        "plan, else strong), none, or a list of transforms in order.",
+    )
     network: components.Network = Field(
         default=components.default("unet"), description="The network."
     )

@@ -56,7 +56,7 @@ def _relax(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
         reference = properties[name].pop("$ref")
         properties[name]["anyOf"] = [{"$ref": reference}, {"type": "null"}]
     transforms = {"type": "array", "items": {"$ref": "#/$defs/augmentation"}}
-    words = {"enum": ["default", "none", None]}
+    words = {"enum": ["default", "light", "strong", "none", None]}
     properties["augmentation"] = _kept(properties["augmentation"]) | {
         "anyOf": [words, {"$ref": "#/$defs/variable"}, transforms]
     }

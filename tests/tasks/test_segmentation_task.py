@@ -1,0 +1,122 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.networks import UNet
+from medseg.tasks import SegmentationTask
+
+TWO = LabelScheme({"background": 0, "a": 1, "b": 2})
+REGIONS = LabelScheme({"background": 0, "a": 1, "b": 2}, {"whole": (1, 2), "core": (2,)})
+
+
+class Fixed(nn.Module):
+    """Returns the same logits whatever it sees."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, x):
+        return self.logits.expand(len(x), *self.logits.shape[1:])
+
+
+def trainer(**options):
+    return pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def one_hot_logits(index, classes):
+    return torch.nn.functional.one_hot(index.long(), classes).movedim(-1, 1).float() * 20 - 10
+
+
+def test_validation_dice_is_the_mean_over_cases_where_the_class_is_defined():
+    target = torch.zeros(2, 1, 4, 4, dtype=torch.long)
+    target[0, 0, :2] = 1  # class a in the first case only; class b nowhere in the references
+    preds = torch.zeros(4, 4, dtype=torch.long)
+    preds[:1] = 1
+    task = SegmentationTask(Fixed(one_hot_logits(preds[None], 3)), TWO, ema=None)
+    loader = DataLoader(
+        [(torch.zeros(1, 4, 4), target[0]), (torch.zeros(1, 4, 4), target[1])], batch_size=1
+    )
+    (metrics,) = trainer().validate(task, loader, verbose=False)
+    first = 2 * 4 / (4 + 8)  # the second case has no `a`, but its prediction does: Dice 0
+    assert metrics["val/dice/a"] == pytest.approx((first + 0.0) / 2)
+    assert metrics["val/dice/b"] != metrics["val/dice/b"]  # NaN: nobody has it
+    assert metrics["val/dice"] == pytest.approx(first / 2)
+
+
+def test_regions_are_trained_with_masks_and_decoded_to_labels():
+    label = torch.tensor([[0, 1], [2, 2]])[None, None]
+    network = Fixed(torch.tensor([[[[-9.0, 9.0], [9.0, 9.0]], [[-9.0, -9.0], [9.0, 9.0]]]]))
+    task = SegmentationTask(network, REGIONS, ema=None)
+    assert float(task.loss([network.logits], task._target(label))) < 0.01
+    out = task.validation_step((torch.zeros(1, 1, 2, 2), label), 0)
+    assert torch.equal(out["preds"].long(), label[:, 0])
+
+
+def test_a_non_finite_loss_stops_and_names_the_cases():
+    task = SegmentationTask(Fixed(torch.full((1, 3, 4, 4), float("nan"))), TWO)
+    batch = {
+        "image": torch.zeros(2, 1, 4, 4),
+        "label": torch.zeros(2, 1, 4, 4),
+        "case_ids": ["patient_7", "patient_9"],
+    }
+    with pytest.raises(InputError, match="patient_7, patient_9"):
+        trainer(max_steps=1).fit(task, DataLoader([batch], batch_size=None))
+
+
+def test_deep_supervision_trains_every_head():
+    network = UNet(
+        spatial_dims=2, in_channels=1, num_classes=3, features=(4, 6, 8), deep_supervision=True
+    )
+    task = SegmentationTask(network, TWO)
+    task.train()
+    task.log = lambda *_, **__: None
+    loss = task.training_step((torch.randn(2, 1, 16, 16), torch.randint(0, 3, (2, 1, 16, 16))), 0)
+    loss.backward()
+    heads = [p for n, p in network.named_parameters() if "head" in n]
+    assert heads and any(p.grad is not None and p.grad.abs().sum() > 0 for p in heads[1:])
+
+
+def test_it_learns_in_a_users_own_trainer_with_a_users_own_loader():
+    torch.manual_seed(0)
+    data = []
+    for _ in range(4):
+        label = torch.zeros(1, 16, 16, dtype=torch.long)
+        x, y = torch.randint(0, 8, (2,)).tolist()
+        label[:, x : x + 8, y : y + 8] = 1
+        data.append({"image": label + 0.3 * torch.randn(1, 16, 16), "label": label})
+    network = UNet(spatial_dims=2, in_channels=1, num_classes=2, features=(8, 16))
+    task = SegmentationTask(network, LabelScheme({"background": 0, "square": 1}), ema=0.9)
+    loader = DataLoader(data, batch_size=2)
+    runner = trainer(max_epochs=25)
+    runner.fit(task, loader, DataLoader(data, batch_size=1))
+    assert float(runner.callback_metrics["val/dice"]) > 0.9
+
+
+def test_the_schedule_follows_the_trainers_own_limit_without_a_clock():
+    task = SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO, schedule=lambda f: 1.0 - f)
+    batch = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    runner = trainer(max_steps=4)
+    runner.fit(task, DataLoader([batch] * 8, batch_size=None))
+    assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+def test_a_checkpoint_without_description_still_says_its_labels(tmp_path):
+    task = SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO)
+    batch = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    runner = trainer(max_steps=1)
+    runner.fit(task, DataLoader([batch], batch_size=None))
+    runner.save_checkpoint(tmp_path / "x.ckpt")
+    record = torch.load(tmp_path / "x.ckpt", weights_only=True)["medseg"]
+    assert LabelScheme.from_dict(record["labels"]) == TWO
