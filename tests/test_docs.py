@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 
 _RUNS = re.compile(
     r"^<!-- test-setup\n(?P<setup>.*?)^-->$"
@@ -52,13 +53,21 @@ def commands_of(text: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def recipes_of(text: str) -> list[str]:
+    """Find the YAML that a page shows."""
+    return [match["text"] for match in _YAML.finditer(text) if not match["skip"]]
+
+
+def pages_with(find):
+    """Parametrise a test with the pages in which ``find`` finds something."""
+    pages = [page for page, text in TEXTS.items() if find(text)]
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.name)
+
+
+@pages_with(lambda text: script_of(text).strip())
 def test_python_blocks_run(page, tmp_path, monkeypatch):
-    script = script_of(page.read_text(encoding="utf-8"))
-    if not script.strip():
-        pytest.skip("the page shows no Python")
     file = tmp_path / f"{page.stem}.py"
-    file.write_text(script, encoding="utf-8")
+    file.write_text(script_of(TEXTS[page]), encoding="utf-8")
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -66,49 +75,52 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     runpy.run_path(str(file), run_name=f"docs_{page.stem}")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pages_with(commands_of)
 def test_shown_commands_parse(page):
-    commands = commands_of(page.read_text(encoding="utf-8"))
-    if not commands:
-        pytest.skip("the page shows no command")
     from medseg.cli.parser import parse
 
-    for command in commands:
+    for command in commands_of(TEXTS[page]):
         try:
             parse(command)
         except SystemExit as ended:
             assert ended.code in (0, None), f"medseg {shlex.join(command)}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pages_with(recipes_of)
 def test_shown_yaml_is_a_recipe(page):
-    blocks = [m for m in _YAML.finditer(page.read_text(encoding="utf-8")) if not m["skip"]]
-    if not blocks:
-        pytest.skip("the page shows no recipe")
     from medseg.recipe import load_text
 
-    for block in blocks:
-        load_text(block["text"], source=page, environment={"DATA": "/data"})
+    for text in recipes_of(TEXTS[page]):
+        load_text(text, source=page, environment={"DATA": "/data"})
 
 
 def test_generated_pages_are_fresh():
     generator = runpy.run_path(str(ROOT / "docs" / "generate_reference.py"))
     hint = "run: python docs/generate_reference.py"
-    reference = (ROOT / "docs" / "recipe_reference.md").read_text(encoding="utf-8")
-    assert reference == generator["to_text"](), hint
-    assert generator["presets"]() in (ROOT / "docs" / "datasets.md").read_text("utf-8"), hint
+    assert TEXTS[ROOT / "docs" / "recipe_reference.md"] == generator["to_text"](), hint
+    assert generator["presets"]() in TEXTS[ROOT / "docs" / "datasets.md"], hint
 
 
 def test_command_line_page_names_every_verb_and_option():
     from medseg.cli.parser import build_parser
 
-    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    page = TEXTS[ROOT / "docs" / "command_line.md"]
     verbs = next(a for a in build_parser()._actions if a.dest == "verb").choices
     for verb, parser in verbs.items():
         assert f"`{verb}`" in page, verb
         for action in parser._actions:
             for option in action.option_strings:
                 assert re.search(rf"(?<![\w-]){option}(?![\w-])", page), f"{verb} {option}"
+
+
+def test_troubleshooting_quotes_messages_that_exist():
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "medseg").rglob("*.py"))
+    page = TEXTS[ROOT / "docs" / "troubleshooting.md"]
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert quoted
+    for message in quoted:
+        for part in re.split("…|; did you mean", message):
+            assert part.strip(" .?") in source, f"{message!r}: {part!r}"
 
 
 def test_extraction_keeps_line_numbers_and_heeds_the_markers():

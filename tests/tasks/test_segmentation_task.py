@@ -97,7 +97,12 @@ def test_it_learns_in_a_users_own_trainer_with_a_users_own_loader():
         label[:, x : x + 8, y : y + 8] = 1
         data.append({"image": label + 0.3 * torch.randn(1, 16, 16), "label": label})
     network = UNet(spatial_dims=2, in_channels=1, num_classes=2, features=(8, 16))
-    task = SegmentationTask(network, LabelScheme({"background": 0, "square": 1}), ema=0.9)
+    task = SegmentationTask(
+        network,
+        LabelScheme({"background": 0, "square": 1}),
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-2),
+        ema=0.9,
+    )
     loader = DataLoader(data, batch_size=2)
     runner = trainer(max_epochs=25)
     runner.fit(task, loader, DataLoader(data, batch_size=1))
