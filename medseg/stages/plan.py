@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg import build
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
+from medseg.planning.planner import GIVEN
 from medseg.stages import inspect, plan_file
 from medseg.stages.job import Job
 
@@ -24,9 +25,9 @@ def run(job: Job) -> Plan:
     reasons = dict(final.reasons)
     for key in edits:
         planned[key] = base.plan.to_dict()[key]
-        reasons[key] = f"edited here; planned was {planned[key]}"
+        reasons[key] = reasons[key].replace(GIVEN, f"edited here; planned was {planned[key]}")
     for key in recipe:
-        reasons[key] = "set in the recipe"
+        reasons[key] = reasons.get(key, GIVEN).replace(GIVEN, "set in the recipe")
     plan_file.write(target, values, planned=planned, reasons=reasons)
     job.report.stage("plan", _sentence(final.plan, found) + (_kept(edits) if edits else ""))
     return final.plan

@@ -178,7 +178,7 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
         ("extnds: a", "r.yaml:1: extnds: there is no such key; did you mean extends?"),
         ("task: detection", "r.yaml:1: task: expected segmentation, found the text 'detection'"),
         ("network: 5", "r.yaml:1: network: expected a name, or a mapping with a name"),
-        ("augmentation: strong", "r.yaml:1: augmentation: expected"),
+        ("augmentation: heavy", "r.yaml:1: augmentation: expected"),
         ("logger: 3", "r.yaml:1: logger: expected"),
     ],
 )

@@ -71,7 +71,7 @@ def test_good_recipes_are_valid(validator, recipe):
         {"data": {"fold": "al"}},
         {"logger": ["cvs"]},
         {"augmentation": [{"name": "gamma", "p": "x"}]},
-        {"augmentation": "strong"},
+        {"augmentation": "heavy"},
     ],
 )
 def test_mistaken_recipes_are_not(validator, recipe):
