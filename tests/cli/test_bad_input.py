@@ -84,7 +84,9 @@ def not_a_number(folder):
 
 
 def five_axes(folder):
-    edit(first(folder, "imagesTr"), lambda d, a: (np.stack([d, d], -1)[..., None, :].repeat(2, 3), a))
+    edit(
+        first(folder, "imagesTr"), lambda d, a: (np.stack([d, d], -1)[..., None, :].repeat(2, 3), a)
+    )
     return first(folder, "imagesTr").name
 
 
@@ -144,7 +146,9 @@ def test_a_missing_or_empty_data_folder_is_named(make, cli, here, recipe):
 
 def test_a_patch_that_cannot_be_pooled_names_the_nearest_that_can(cli, recipe):
     strides = "plan.strides=[[1,1,1],[2,2,2],[2,2,2]]"
-    code, _, err = cli("plan", recipe, "plan.patch_size=[17,16,16]", "plan.features=[4,8,8]", strides)
+    code, _, err = cli(
+        "plan", recipe, "plan.patch_size=[17,16,16]", "plan.features=[4,8,8]", strides
+    )
     assert code == 2 and "16" in err and "20" in err
 
 

@@ -6,9 +6,21 @@ import time
 import pytest
 
 HEAVY = ("torch", "monai", "pytorch_lightning", "torchio", "SimpleITK", "wandb", "matplotlib")
-VERBS = (
-    "run inspect plan preprocess fit predict evaluate validate init recipes doctor phantom download"
-).split()
+VERBS = [
+    "run",
+    "inspect",
+    "plan",
+    "preprocess",
+    "fit",
+    "predict",
+    "evaluate",
+    "validate",
+    "init",
+    "recipes",
+    "doctor",
+    "phantom",
+    "download",
+]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["recipes"], ["validate"]])
@@ -100,7 +112,6 @@ def test_init_and_inspect_name_what_is_odd_in_real_data(cli, real_data, here):
     assert code == 0
     for word in ("float32 (163", "uint8 (45", "1,704,295", "4.2 orders of magnitude"):
         assert word in out
-        assert word in " ".join((here / "h.yaml").read_text().replace("\n#  ", "").split()) or True
 
 
 def test_json_of_a_failing_verb_leaves_standard_output_empty(cli, here):

@@ -32,7 +32,7 @@ class Deadly(DiceCELoss):
 @pytest.fixture
 def fit(recipe, here, process):
     (here / "mine.py").write_text(LOSS)
-    words = "trainer.steps=40 trainer.steps_per_epoch=15 trainer.checkpoint_every=10".split()
+    words = ["trainer.steps=40", "trainer.steps_per_epoch=15", "trainer.checkpoint_every=10"]
     words += ["trainer.validate_every=100", "seed=7", "loss={name: 'mine:Deadly', at: 26}"]
 
     def run(folder, *options, deadly=False):

@@ -86,5 +86,5 @@ def test_evaluate_refuses_masks_on_different_grids(cli, phantom, here):
 
 def test_evaluate_does_not_replace_a_file_unasked(cli, phantom, here):
     (here / "m.json").write_text("mine")
-    code, _, err = cli("evaluate", phantom / "labelsTr", phantom / "labelsTr", "-o", "m.json")
+    code, _, _err = cli("evaluate", phantom / "labelsTr", phantom / "labelsTr", "-o", "m.json")
     assert code == 2 and (here / "m.json").read_text() == "mine"

@@ -13,7 +13,9 @@ def test_our_own_batches_pass_through():
     assert as_batch(batch) is batch
 
 
-@pytest.mark.parametrize("make", [lambda i, t: (i, t), lambda i, t: [i, t], lambda i, t: {"image": i, "label": t}])
+@pytest.mark.parametrize(
+    "make", [lambda i, t: (i, t), lambda i, t: [i, t], lambda i, t: {"image": i, "label": t}]
+)
 @pytest.mark.parametrize("label", [torch.ones(2, 4, 4), torch.ones(2, 1, 4, 4, dtype=torch.int64)])
 def test_pairs_and_mappings_become_batches_with_a_channel_axis(make, label):
     batch = as_batch(make(IMAGE, label))
