@@ -32,7 +32,8 @@ class RunFolder:
 
     Args:
         recipe: the recipe that the run holds or shall hold.
-        overwrite: start over if the folder holds another recipe.
+        overwrite: start over if the folder holds another recipe's run. A run of the same recipe is
+            left as it is: the stage that overwrites replaces its own results only.
 
     Raises:
         InputError: the folder holds another recipe, or something that is no run.
@@ -41,10 +42,11 @@ class RunFolder:
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
         stored = self.path / "recipe.yaml"
-        if stored.is_file() and not self._begun():
-            stored.unlink()
         if stored.is_file():
-            self._compare(stored.read_text(encoding="utf-8"), overwrite=overwrite)
+            if not self._begun():
+                stored.unlink()
+            else:
+                self._compare(stored.read_text(encoding="utf-8"), overwrite=overwrite)
         elif self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
             raise InputError(
                 "the run folder is not empty and holds no run",
@@ -64,7 +66,7 @@ class RunFolder:
                 found=f"these keys differ: {', '.join(different)}",
                 remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
             )
-        if overwrite:
+        if different:
             self.clear()
 
     def _begun(self) -> bool:

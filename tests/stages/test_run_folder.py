@@ -53,6 +53,13 @@ def test_overwrite_starts_over_but_keeps_the_cache(recipe):
     assert "seed: 3" in (again / "recipe.yaml").read_text()
 
 
+def test_overwrite_of_the_same_recipe_leaves_the_other_folds_alone(recipe):
+    folder = begun(RunFolder(recipe()))
+    (folder / "fold_0").mkdir()
+    RunFolder(recipe("data.fold=1"), overwrite=True)
+    assert (folder / "fold_0").is_dir() and (folder / "fingerprint.json").exists()
+
+
 def test_a_folder_with_something_else_in_it_is_refused_and_untouched(recipe, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
@@ -62,8 +69,10 @@ def test_a_folder_with_something_else_in_it_is_refused_and_untouched(recipe, tmp
 
 
 def test_a_run_that_failed_at_its_first_step_does_not_bind_the_folder(recipe):
-    RunFolder(recipe())
-    RunFolder(recipe("seed=3"))
+    folder = RunFolder(recipe())
+    (folder / "splits.json").write_text("[]")
+    again = RunFolder(recipe("seed=3"))
+    assert "seed: 3" in (again / "recipe.yaml").read_text()
 
 
 def test_a_stage_is_current_only_for_the_inputs_it_ran_on(recipe):

@@ -1,0 +1,70 @@
+"""The data set that a recipe names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medseg.data import formats, phantoms
+from medseg.data.case import Dataset
+from medseg.errors import InputError
+from medseg.recipe import Recipe
+
+
+def plain(section: Any) -> dict[str, Any]:
+    """Return a recipe, or a section of it, as plain containers."""
+    return section.model_dump(mode="json")
+
+
+def build_dataset(recipe: Recipe, run_dir: Path) -> Dataset:
+    """Read the data set; phantoms are written into the run folder first.
+
+    Raises:
+        InputError: the folder is missing, or is not what the recipe says.
+    """
+    data = recipe.data
+    root, layout = data.root, data.format
+    if layout == "phantom":
+        root, layout = str(_phantom(recipe, run_dir)), "auto"
+    if root is None:
+        raise InputError(
+            "the recipe does not say where the data are",
+            file=recipe.at("data"),
+            remedy="add data.root=FOLDER",
+        )
+    channels = data.channels
+    return formats.read(
+        root,
+        format=layout,
+        channels=None if channels is None else tuple(channels),
+        labels=data.labels,
+        regions=data.regions,
+        options=format_options(recipe),
+    )
+
+
+def format_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys under ``data`` that say how a folder is to be read."""
+    keys = (
+        "value_map",
+        "region_order",
+        "group_pattern",
+        "images_folder",
+        "labels_folder",
+        "image_pattern",
+        "label_pattern",
+        "datalist",
+    )
+    return {key: value for key in keys if (value := getattr(recipe.data, key))}
+
+
+def _phantom(recipe: Recipe, run_dir: Path) -> Path:
+    phantom = recipe.data.phantom
+    if phantom is None:
+        raise InputError(
+            "data.format is phantom, but data.phantom does not say which",
+            file=recipe.at("data"),
+            remedy="add data.phantom={kind: mr}",
+        )
+    folder = run_dir / f"phantom_{phantom.kind}_{phantom.cases}_{phantom.seed}"
+    return phantoms.ensure(phantom.kind, folder, cases=phantom.cases, seed=phantom.seed)

@@ -1,0 +1,62 @@
+"""The feed of a training: sampling, augmentation, loaders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from medseg.build.plan import preset
+from medseg.data.feed.cases import FeedCase
+from medseg.planning.plan import Plan
+from medseg.recipe import Recipe
+
+if TYPE_CHECKING:
+    from medseg.data.feed.datamodule import SegmentationDataModule
+
+
+def build_data(
+    recipe: Recipe,
+    plan: Plan,
+    train: Sequence[FeedCase],
+    val: Sequence[FeedCase],
+    *,
+    trust: Sequence[str] = (),
+) -> SegmentationDataModule:
+    """Make the feed: sampling, augmentation and loaders."""
+    from medseg.data.feed.augment import registry
+    from medseg.data.feed.augment.defaults import default, light
+    from medseg.data.feed.augment.transform import split
+    from medseg.data.feed.datamodule import SegmentationDataModule
+
+    spacing = plan.preprocessing.spacing
+    if isinstance(recipe.augmentation, str):
+        mild = recipe.augmentation == "light" or preset(recipe) == "fast"
+        choose = light if mild and recipe.augmentation != "strong" else default
+        transforms: list[Any] = list(choose(plan.patch_size, spacing=spacing))
+    else:
+        transforms = [
+            registry.create(item.name, item.arguments, spacing=spacing, trust=trust)
+            for item in recipe.augmentation
+        ]
+    on_samples, _ = split(transforms)
+    # The batched transforms run on the training device; only per-sample ones are worth processes.
+    workers = recipe.data.workers
+    return SegmentationDataModule(
+        train,
+        val,
+        patch_size=plan.patch_size,
+        batch_size=plan.batch_size,
+        steps_per_epoch=recipe.trainer.steps_per_epoch or -(-len(train) // plan.batch_size),
+        seed=recipe.seed,
+        augmentation=transforms,
+        num_workers=workers if workers is not None else (usable_cores() - 1 if on_samples else 0),
+        spacing=spacing,
+    )
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
