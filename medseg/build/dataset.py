@@ -55,7 +55,8 @@ def format_options(recipe: Recipe) -> dict[str, Any]:
         "label_pattern",
         "datalist",
     )
-    return {key: value for key in keys if (value := getattr(recipe.data, key))}
+    data = recipe.data.model_dump(mode="json")
+    return {key: data[key] for key in keys if data[key]}
 
 
 def _phantom(recipe: Recipe, run_dir: Path) -> Path:

@@ -11,8 +11,9 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.planner import Planned, plan
 from medseg.recipe import Recipe
 
-# A budget up to this long gets the small network that is useful after minutes.
-SHORT_BUDGET = 3600.0
+# Trainings up to this long get the small network that is useful after minutes.
+SHORT_SECONDS = 3600.0
+SHORT_STEPS = 5000
 
 
 def build_plan(
@@ -54,8 +55,11 @@ def plan_overrides(recipe: Recipe) -> dict[str, Any]:
 
 
 def preset(recipe: Recipe) -> Literal["standard", "fast"]:
-    """Choose the planner's preset: ``fast`` for budgets of up to an hour."""
+    """Choose the planner's preset: ``fast`` for an hour or 5,000 steps at most."""
     if recipe.plan.preset != "auto":
         return recipe.plan.preset
-    budget = recipe.trainer.budget
-    return "fast" if budget is not None and float(budget) <= SHORT_BUDGET else "standard"
+    trainer = recipe.trainer
+    short = (trainer.budget is not None and float(trainer.budget) <= SHORT_SECONDS) or (
+        trainer.steps is not None and trainer.steps <= SHORT_STEPS
+    )
+    return "fast" if short else "standard"

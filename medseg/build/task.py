@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from medseg import __version__
-from medseg.build.dataset import plain
+from medseg.build.dataset import format_options, plain
 from medseg.data.case import Dataset
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
@@ -51,6 +51,7 @@ def build_task(
         window=SlidingWindow(
             plan.patch_size,
             overlap=inference["overlap"],
+            batch_size=inference["batch_size"] or 1,
             mirror_axes=range(plan.spatial_dims) if inference["mirror"] else None,
         ),
         ema=recipe.trainer.ema,
@@ -58,8 +59,8 @@ def build_task(
             "network": record,
             "plan": plan.to_dict(),
             "channels": list(dataset.channels),
-            "format": dataset.format,
-            "inference": {key: inference[key] for key in ("overlap", "mirror")},
+            "format": {"name": dataset.format, "options": format_options(recipe)},
+            "inference": inference,
             "recipe": recipe.to_yaml(),
             "version": __version__,
         },

@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 
 
 def build_loggers(
-    recipe: Recipe, plan: Plan, fold_dir: Path, *, resume: bool, say: Callable[[str], None] = print
+    recipe: Recipe,
+    plan: Plan,
+    fold_dir: Path,
+    *,
+    resume: bool,
+    say: Callable[[str], None] = print,
+    trust: Sequence[str] = (),
 ) -> list[Any]:
     """Open the loggers; none is told an expanded environment value."""
     from medseg.tracking import build_loggers
 
     return build_loggers(
-        [(item.name, dict(item.arguments)) for item in recipe.logger],
+        [
+            item.resolve(trust=trust)(**item.arguments)
+            if item.home == "user"
+            else (item.name, dict(item.arguments))
+            for item in recipe.logger
+        ],
         fold_dir,
         config={"recipe": recipe.to_dict(), "plan": plan.to_dict()},
         run_name=f"{recipe.name} {fold_dir.name}",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 from medseg.cli.output import reporter
+from medseg.cli.trusted import trusted
 from medseg.recipe import check_trusted, load
 from medseg.stages.job import Job
 from medseg.stages.run_folder import RunFolder
@@ -18,11 +17,9 @@ def open_job(arguments: Namespace) -> Job:
     Raises:
         InputError: the recipe has mistakes, or the run folder holds another recipe's run.
     """
-    trust = tuple(arguments.trust)
+    trust = trusted(arguments)
     recipe = load(arguments.recipe, arguments.overrides, trust=trust)
     if trust:
-        # A trusted package may lie in the working folder, as with `python -m`.
-        sys.path.insert(0, str(Path.cwd()))
         check_trusted(recipe, trust=trust)
     return Job(
         recipe=recipe,

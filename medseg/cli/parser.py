@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     predict = verb("predict", "Write masks on the grid of the input files.", "predict")
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
     predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
-    predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder")
+    predict.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder for the masks")
     predict.add_argument(
         "--format", default=None, help="data format that groups the files (default: the run's)"
     )
@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--labels",
         metavar="LABELS",
-        help="preset, labels.json or recipe (default: PRED/labels.json)",
+        help="preset or labels.json (default: PRED/labels.json)",
     )
     evaluate.add_argument(
         "--empty",
@@ -85,10 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
         default="skip",
         help="both masks empty: leave the case out of the mean, or count Dice 1 as BraTS does",
     )
+    evaluate.add_argument(
+        "--value-map",
+        action="append",
+        default=[],
+        metavar="FILE=LABEL",
+        help="read a value of the files as another label: 255=1",
+    )
     evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
     validate = verb("validate", "Check recipes without running anything.", "validate")
-    validate.add_argument("recipe", nargs="*", metavar="RECIPE", help="default: all that ship")
+    validate.add_argument(
+        "recipe", nargs="*", metavar="RECIPE", help="recipes, and KEY=VALUE overrides"
+    )
     _trust(validate)
     validate.set_defaults(overrides=[])
 

@@ -32,7 +32,7 @@ class Checkpoint:
         plan: preprocessing and patch size.
         channels: names of the input channels, in order.
         inference: ``overlap`` and ``mirror`` of the training recipe.
-        format: the data format, whose rule groups files into cases.
+        format: ``name`` and ``options`` of the data format, whose rule groups files into cases.
         recipe: the recipe as YAML text.
         version: the medseg that wrote the file.
         state: the task's parameters; memory-mapped, so read on demand.
@@ -44,7 +44,7 @@ class Checkpoint:
     plan: Plan
     channels: tuple[str, ...]
     inference: Mapping[str, Any]
-    format: str
+    format: Mapping[str, Any]
     recipe: str
     version: str
     state: Mapping[str, Tensor] = field(repr=False)
@@ -78,7 +78,7 @@ def read(path: str | Path) -> Checkpoint:
             plan=Plan.from_dict(record["plan"]),
             channels=tuple(str(name) for name in record["channels"]),
             inference=dict(record.get("inference") or {}),
-            format=str(record.get("format") or "auto"),
+            format=dict(record.get("format") or {"name": "auto", "options": {}}),
             recipe=str(record.get("recipe") or ""),
             version=str(record.get("version", "unknown")),
             state=content["state_dict"],

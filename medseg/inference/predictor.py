@@ -114,7 +114,8 @@ class Predictor:
             preprocessing=first.plan.preprocessing,
             patch_size=first.plan.patch_size,
             # A training step of this size fitted the GPU; a CPU gains nothing from larger batches.
-            batch_size=1 if where.type == "cpu" else first.plan.batch_size,
+            batch_size=first.inference.get("batch_size")
+            or (1 if where.type == "cpu" else first.plan.batch_size),
             channels=first.channels,
             device=where,
             **{**kept, **chosen},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from medseg.losses.cross_entropy import CrossEntropyLoss
 from medseg.losses.dice import DiceLoss
 from medseg.losses.dice_ce import DiceCELoss
 from medseg.losses.region import RegionLoss
+from medseg.trust import trusted_class
 
 EXCLUSIVE: Mapping[str, type[nn.Module]] = {
     "dice": DiceLoss,
@@ -43,7 +43,7 @@ def resolve(name: str, *, trust: Sequence[str] = ()) -> type[nn.Module]:
     if name in ours:
         return ours[name]
     if ":" in name:
-        return _import_trusted(name, trust)
+        return trusted_class(name, nn.Module, trust=trust, what="loss")
     if name.startswith("monai."):
         import monai.losses
 
@@ -99,23 +99,6 @@ def create(
             found=str(arguments),
         ) from error
     return cls(**arguments)
-
-
-def _import_trusted(name: str, trust: Sequence[str]) -> type[nn.Module]:
-    module, _, attribute = name.partition(":")
-    package = module.partition(".")[0]
-    if package not in trust:
-        raise InputError(
-            f"the loss {name!r} is code of the package {package!r}, which is not trusted",
-            remedy=f"if you trust it, add --trust {package} to the command",
-        )
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"cannot import the loss {name!r}: {error}") from error
-    if not (inspect.isclass(cls) and issubclass(cls, nn.Module)):
-        raise InputError(f"{name!r} is not a loss", expected="a subclass of torch.nn.Module")
-    return cls
 
 
 def _unknown(name: str, ours: Sequence[str]) -> InputError:

@@ -13,9 +13,10 @@ from torch import nn
 
 from medseg.errors import InputError
 from medseg.networks import wiring
-from medseg.networks.foreign import monai_network, trusted_class
+from medseg.networks.foreign import monai_network
 from medseg.networks.needs import NetworkNeeds, needs
 from medseg.networks.topology import PerStage
+from medseg.trust import trusted_class
 
 __all__ = ["NetworkNeeds", "create", "needs", "plan_arguments", "record", "resolve"]
 
@@ -46,7 +47,7 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type[nn.Module]:
     if name.startswith("monai."):
         return monai_network(name.removeprefix("monai."))
     if ":" in name:
-        return trusted_class(name, trust)
+        return trusted_class(name, nn.Module, trust=trust, what="network")
     close = difflib.get_close_matches(name, OURS, n=1)
     raise InputError(
         f"there is no network named {name!r}",

@@ -71,7 +71,8 @@ def _is_slot(path: Path) -> bool:
 
 def _with_name(node: Node) -> Node:
     """Write the short form ``network: unet`` as the mapping it stands for."""
-    return node.replace({"name": node}) if isinstance(node.value, str) else node
+    named = isinstance(node.value, str) and node.value != "none"
+    return node.replace({"name": node}) if named else node
 
 
 def _name(node: Node) -> Any:

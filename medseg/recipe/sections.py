@@ -112,7 +112,8 @@ class Data(Section):
     )
     cache: Literal["auto", "ram", "disk"] = Field(
         default="auto",
-        description="Prepared cases in memory, or mapped from disk; auto by their size.",
+        description="Prepared cases in memory, or mapped from disk; auto: in memory if they fill "
+        "less than a quarter of it.",
     )
 
 
@@ -135,7 +136,6 @@ Scheme = Literal["ct", "zscore", "none"]
 class PlanKeys(Section):
     """What replaces a value of the plan; null leaves it to the data."""
 
-    spatial_dims: Literal[2, 3] | None = Field(default=None, description="Train in 2D or 3D.")
     spacing: Millimetres | tuple[Millimetres, ...] | None = Field(
         default=None, description="Target in mm, one number or one per axis."
     )
@@ -158,7 +158,7 @@ class PlanKeys(Section):
     preset: Literal["auto", "standard", "fast"] = Field(
         default="auto",
         description="standard plans for a GPU and hours, fast for a CPU and minutes; auto: fast "
-        "for budgets of up to an hour.",
+        "for an hour or 5000 steps at most.",
     )
 
 

@@ -53,6 +53,7 @@ def score(
     pairs: Sequence[Pair],
     scheme: LabelScheme,
     value_map: Mapping[int, int] | None = None,
+    prediction_map: Mapping[int, int] | None = None,
     *,
     empty: Literal["skip", "one"] = "skip",
     advance: Advance = lambda done, total: None,
@@ -63,6 +64,7 @@ def score(
         pairs: ``(case id, prediction, reference)``.
         scheme: what the values in the files mean.
         value_map: file value -> label value, of the references.
+        prediction_map: the same, of the predictions.
         empty: see `evaluate_pairs`.
         advance: told how many cases are done.
 
@@ -74,7 +76,7 @@ def score(
         for done, (case, prediction, reference) in enumerate(pairs):
             advance(done, len(pairs))
             ref = read_label(reference, scheme, value_map=value_map or {})
-            pred = read_label(prediction, scheme, like=ref.grid)
+            pred = read_label(prediction, scheme, value_map=prediction_map or {}, like=ref.grid)
             yield case, pred.data, ref.data, ref.grid.spacing
         advance(len(pairs), len(pairs))
 

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medseg import build
+from medseg.data.prepare.cache import CacheIndex
 from medseg.errors import InputError
 from medseg.planning.plan import Plan
 from medseg.stages import preprocess
+from medseg.stages.doctor import memory_limit
 from medseg.stages.job import Job
 from medseg.stages.run_folder import digest
 from medseg.stages.splits import cases_of_fold
@@ -56,7 +58,14 @@ def run(job: Job, *, resume: bool = True) -> Path:
             remedy="start over with --overwrite, or use another run_dir",
         )
     job.folder.record(f"{stage} began", inputs)
-    _train(job, plan, [index.load(c.id) for c in train], [index.load(c.id) for c in val], found)
+    mmap = not _in_memory(job, index)
+    _train(
+        job,
+        plan,
+        [index.load(case.id, mmap=mmap) for case in train],
+        [index.load(case.id, mmap=mmap) for case in val],
+        found,
+    )
     job.folder.record(stage, inputs)
     return best
 
@@ -75,7 +84,12 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
         task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
         data = build.build_data(job.recipe, plan, train, val, trust=job.trust)
         job.loggers = build.build_loggers(
-            job.recipe, plan, job.folder.fold, resume=resume_from is not None, say=job.report.say
+            job.recipe,
+            plan,
+            job.folder.fold,
+            resume=resume_from is not None,
+            say=job.report.say,
+            trust=job.trust,
         )
         trainer = build.build_trainer(
             job.recipe,
@@ -114,6 +128,15 @@ def quiet_libraries() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _in_memory(job: Job, index: CacheIndex) -> bool:
+    """Choose where the preprocessed cases live while a training reads them."""
+    if job.recipe.data.cache != "auto":
+        return job.recipe.data.cache == "ram"
+    size = sum(f.stat().st_size for entry in index.entries.values() for f in entry.glob("*.npy"))
+    limit = memory_limit()
+    return limit is not None and size < limit / 4
 
 
 def _clear(fold: Path) -> None:

@@ -66,8 +66,15 @@ def _recipe(dataset: Dataset, found: Fingerprint, target: Path) -> str:
         "  # Channels decide the normalisation: one named CT is clipped to the range of its",
         "  # labels and scaled by the data set's statistics, others are scaled image by image.",
         f"  channels: {json.dumps(list(dataset.channels))}",
-        f"  labels: {json.dumps(dict(scheme.values))}",
     ]
+    if dataset.format == "brats":
+        lines += [
+            f"  # The labels are {json.dumps(dict(scheme.values))}; true trains the nested regions",
+            "  # whole tumour, tumour core and enhancing tumour, false the labels themselves.",
+            "  regions: true",
+        ]
+    else:
+        lines.append(f"  labels: {json.dumps(dict(scheme.values))}")
     if scheme.regions:
         regions = {name: list(members) for name, members in scheme.regions.items()}
         lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,19 @@ from medseg.errors import InputError
 from medseg.labels import LabelScheme
 
 
-def find(given: str | None, predictions: Path, pairs: list[tuple[str, Path, Path]]) -> LabelScheme:
+def find(
+    given: str | None,
+    predictions: Path,
+    pairs: list[tuple[str, Path, Path]],
+    value_map: Mapping[int, int],
+) -> LabelScheme:
     """Return the label scheme: the given one, that beside the predictions, or the values found.
 
     Args:
         given: a preset's name, or a JSON file as `medseg predict` writes beside its masks.
         predictions: folder whose ``labels.json`` is taken if nothing is given.
         pairs: ``(case, prediction, reference)``; without either, every value found is a class.
+        value_map: file value -> label value, applied to the values found.
 
     Raises:
         InputError: the file is not one, or no preset has that name.
@@ -37,8 +44,8 @@ def find(given: str | None, predictions: Path, pairs: list[tuple[str, Path, Path
             ) from error
     if given:
         return presets.get(given).labels
-    values = {
-        int(v)
+    values: set[int] = {
+        value_map.get(int(v), int(v))
         for pair in pairs
         for path in pair[1:]
         for v in np.unique(np.rint(load_raw(path).data))

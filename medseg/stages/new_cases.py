@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg import build
 from medseg.data import formats
 from medseg.data.case import Case
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
 from medseg.inference.predictor import Predictor
-from medseg.recipe import load_text
 from medseg.stages.predict import predict_cases
 from medseg.stages.reporter import Reporter
 
@@ -31,12 +29,10 @@ def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tu
     if missing:
         raise InputError("there is no such file or folder", file=missing[0])
     first = checkpoints.read(checkpoints.find(run)[0])
-    options = {}
-    if first.recipe and format in (None, first.format):
-        options = build.format_options(load_text(first.recipe, source=first.path))
-    return formats.group(
-        inputs, format=format or first.format, channels=first.channels, options=options
-    )
+    name, options = first.format["name"], first.format["options"]
+    if format not in (None, name):
+        name, options = format, {}
+    return formats.group(inputs, format=name, channels=first.channels, options=options)
 
 
 def predict(

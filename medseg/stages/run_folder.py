@@ -20,7 +20,6 @@ _ARTEFACTS = (
     "recipe.yaml",
     "fingerprint.json",
     "plan.yaml",
-    "device.yaml",
     "stages.json",
     "metrics.json",
     "predictions",
@@ -58,7 +57,7 @@ class RunFolder:
             write_text(stored, recipe.to_yaml())
 
     def _compare(self, stored: str, *, overwrite: bool) -> None:
-        different = [key for key in self.recipe.differences(stored) if not key.startswith(_FREE)]
+        different = [key for key in self.recipe.differences(stored) if key not in _FREE]
         if different and not overwrite:
             raise InputError(
                 "the run folder holds a run of another recipe",

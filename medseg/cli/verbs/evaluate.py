@@ -19,9 +19,12 @@ def act(arguments: Namespace) -> None:
             "the file exists already", file=arguments.output, remedy="replace it with --overwrite"
         )
     pairs, extra, missing = evaluate.pair_folders(arguments.predictions, arguments.references)
-    scheme = label_source.find(arguments.labels, arguments.predictions, pairs)
+    value_map = _value_map(arguments.value_map)
+    scheme = label_source.find(arguments.labels, arguments.predictions, pairs, value_map)
     with say.progress("evaluate") as advance:
-        metrics = evaluate.score(pairs, scheme, empty=arguments.empty, advance=advance)
+        metrics = evaluate.score(
+            pairs, scheme, value_map, value_map, empty=arguments.empty, advance=advance
+        )
     metrics |= {"missing": missing, "extra": extra}
     for word, names in (
         ("reference without prediction", missing),
@@ -33,3 +36,15 @@ def act(arguments: Namespace) -> None:
         write_text(arguments.output, json.dumps(metrics, indent=1))
     evaluate.show(say, metrics)
     print_json(arguments, metrics)
+
+
+def _value_map(words: list[str]) -> dict[int, int]:
+    """Read ``255=1`` pairs."""
+    try:
+        return {int(a): int(b) for a, b in (word.split("=") for word in words)}
+    except ValueError as error:
+        raise InputError(
+            "--value-map is FILE=LABEL, two whole numbers",
+            expected="--value-map 255=1",
+            found=" ".join(words),
+        ) from error

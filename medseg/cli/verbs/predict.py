@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from medseg.cli.output import print_json, reporter
+from medseg.cli.trusted import trusted
+from medseg.errors import InputError
 from medseg.stages import new_cases
 
 
@@ -17,13 +19,15 @@ def act(arguments: Namespace) -> None:
         say.table("How the files form cases", ("case", "files"), rows)
         print_json(arguments, {case.id: [str(p) for p in case.images] for case in cases})
         return
+    if arguments.output is None:
+        raise InputError("no output folder", remedy="say where the masks go: -o FOLDER")
     written = new_cases.predict(
         arguments.run,
         cases,
         arguments.output,
         report=say,
         device=arguments.device,
-        trust=tuple(arguments.trust),
+        trust=trusted(arguments),
         overwrite=arguments.overwrite,
     )
     say.say(f"wrote {len(written)} masks into {arguments.output}")

@@ -70,7 +70,7 @@ def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = Fa
                     file=files.get(case.id) or Path(case.id),
                     expected=f"some of {[v for v in values.values() if v]}",
                     found="only 0",
-                    remedy="remove the case, or say that healthy cases belong to the data set",
+                    remedy="remove the case, or accept healthy cases: data.empty_labels=true",
                 )
             )
     if found:

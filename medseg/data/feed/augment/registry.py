@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from medseg.data.feed.augment.low_resolution import LowResolution
 from medseg.data.feed.augment.mirror import Mirror
 from medseg.data.feed.augment.transform import BatchTransform, LoaderTransform, split
 from medseg.errors import InputError
+from medseg.trust import trusted_class
 
 __all__ = ["BUILTIN", "create", "default", "resolve", "split"]
 
@@ -42,7 +42,8 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type:
         InputError: there is none, it is no transform, or its package is not trusted.
     """
     if ":" in name:
-        return _trusted(name, trust)
+        bases = (BatchTransform, LoaderTransform)
+        return trusted_class(name, bases, trust=trust, what="transform")
     if name in BUILTIN:
         return BUILTIN[name]
     home, _, short = name.partition(".")
@@ -120,27 +121,6 @@ def _member(module: Any, short: str, base: type, name: str) -> type:
             if inspect.isclass(getattr(module, n)) and issubclass(getattr(module, n), base)
         ]
         raise _unknown(name, known)
-    return cls
-
-
-def _trusted(name: str, trust: Collection[str]) -> type:
-    module_name, _, short = name.partition(":")
-    package = module_name.partition(".")[0]
-    if package not in trust:
-        raise InputError(
-            f"{name} would run code of the package {package!r}, which is not trusted",
-            remedy=f"--trust {package}",
-        )
-    try:
-        cls = getattr(importlib.import_module(module_name), short)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{name} cannot be imported: {error}") from error
-    if not (inspect.isclass(cls) and issubclass(cls, BatchTransform | LoaderTransform)):
-        raise InputError(
-            f"{name} is not a transform",
-            expected="a subclass of medseg.data.feed.augment.BatchTransform or LoaderTransform",
-            found=repr(cls),
-        )
     return cls
 
 

@@ -1,0 +1,14 @@
+"""The packages whose code the user lets run."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+
+def trusted(arguments: Namespace) -> tuple[str, ...]:
+    """Return the packages of ``--trust``, which may lie in the working folder, as for python -m."""
+    if arguments.trust and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return tuple(arguments.trust)
