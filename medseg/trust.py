@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib import import_module
 from inspect import isclass
+from typing import Any
 
 from medseg.errors import InputError
 
@@ -37,12 +38,23 @@ def trusted_class(
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the user's module is there; what it imports is not
+            raise InputError(
+                f"the module {module_name!r} of the {what} {name!r} imports what is not there",
+                found=str(error),
+                remedy=f"pip install {error.name}",
+            ) from error
         raise InputError(
             f"the module {module_name!r} of the {what} {name!r} is not there",
             remedy="install it, or run where Python finds it (PYTHONPATH)",
         ) from error
-    cls = getattr(module, class_name, None)
+    except Exception as error:  # the user's module may fail in any way
+        raise InputError(
+            f"the module {module_name!r} of the {what} {name!r} fails when it is imported",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+    cls: Any = module
+    for part in class_name.split("."):
+        cls = getattr(cls, part, None)
     if not (isclass(cls) and issubclass(cls, base)):
         bases = base if isinstance(base, tuple) else (base,)
         names = [f"{b.__module__}.{b.__qualname__}" for b in bases]

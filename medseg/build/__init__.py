@@ -4,7 +4,7 @@ Recipes stay above, plain Python arguments below; nothing here decides anything 
 """
 
 from medseg.build.dataset import build_dataset, format_options, plain
-from medseg.build.feed import build_data, usable_cores
+from medseg.build.feed import build_data
 from medseg.build.plan import build_plan, plan_overrides, preset
 from medseg.build.task import build_network, build_task
 from medseg.build.trainer import build_loggers, build_trainer, seed_everything
@@ -22,5 +22,4 @@ __all__ = [
     "plan_overrides",
     "preset",
     "seed_everything",
-    "usable_cores",
 ]

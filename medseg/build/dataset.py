@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ def plain(section: Any) -> dict[str, Any]:
     return section.model_dump(mode="json")
 
 
-def build_dataset(recipe: Recipe, run_dir: Path) -> Dataset:
+def build_dataset(
+    recipe: Recipe, run_dir: Path, *, progress: Callable[[int, int], None] | None = None
+) -> Dataset:
     """Read the data set; phantoms are written into the run folder first.
 
     Raises:
@@ -25,7 +28,7 @@ def build_dataset(recipe: Recipe, run_dir: Path) -> Dataset:
     data = recipe.data
     root, layout = data.root, data.format
     if layout == "phantom":
-        root, layout = str(_phantom(recipe, run_dir)), "auto"
+        root, layout = str(_phantom(recipe, run_dir, progress)), "auto"
     if root is None:
         raise InputError(
             "the recipe does not say where the data are",
@@ -59,7 +62,7 @@ def format_options(recipe: Recipe) -> dict[str, Any]:
     return {key: data[key] for key in keys if data[key]}
 
 
-def _phantom(recipe: Recipe, run_dir: Path) -> Path:
+def _phantom(recipe: Recipe, run_dir: Path, progress: Callable[[int, int], None] | None) -> Path:
     phantom = recipe.data.phantom
     if phantom is None:
         raise InputError(
@@ -68,4 +71,6 @@ def _phantom(recipe: Recipe, run_dir: Path) -> Path:
             remedy="add data.phantom={kind: mr}",
         )
     folder = run_dir / f"phantom_{phantom.kind}_{phantom.cases}_{phantom.seed}"
-    return phantoms.ensure(phantom.kind, folder, cases=phantom.cases, seed=phantom.seed)
+    return phantoms.ensure(
+        phantom.kind, folder, cases=phantom.cases, seed=phantom.seed, progress=progress
+    )

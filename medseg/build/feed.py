@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.plan import preset
 from medseg.data.feed.cases import FeedCase
+from medseg.machine import usable_cores
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -53,10 +53,3 @@ def build_data(
         num_workers=workers if workers is not None else (usable_cores() - 1 if on_samples else 0),
         spacing=spacing,
     )
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg.errors import InputError
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -36,7 +37,8 @@ def build_loggers(
         ],
         fold_dir,
         config={"recipe": recipe.to_dict(), "plan": plan.to_dict()},
-        run_name=f"{recipe.name} {fold_dir.name}",
+        # Unexpanded, like all that is logged.
+        run_name=f"{recipe.to_dict()['name']} {fold_dir.name}",
         resume=resume,
         say=say,
     )
@@ -57,6 +59,14 @@ def build_trainer(
 
     settings = recipe.trainer
     devices = settings.devices
+    if (len(devices) if isinstance(devices, tuple) else devices) != 1:
+        raise InputError(
+            "a training runs on one device",
+            file=recipe.at("trainer", "devices"),
+            expected="1, or the number of one device: [2]",
+            found=str(devices),
+            remedy="train folds side by side, one device each: data.fold=0, data.fold=1, …",
+        )
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=list(devices) if isinstance(devices, tuple) else devices,
@@ -94,7 +104,8 @@ def _callbacks(
     settings = recipe.trainer
     steps = settings.steps
     if settings.epochs is not None:
-        steps = settings.epochs * steps_per_epoch
+        # Lightning also steps at the end of an epoch, whatever has been accumulated.
+        steps = settings.epochs * -(-steps_per_epoch // settings.accumulate)
     budget = None if steps is not None else float(settings.budget)  # type: ignore[arg-type]
     clock = TrainingClock(budget=budget, steps=steps, validate=_every(settings.validate_every))
     checkpoints = Checkpoints(
@@ -120,13 +131,14 @@ def _callbacks(
 
 
 def _precision(recipe: Recipe) -> Any:
-    """On CUDA bf16 mixes in; on CPUs it measures slower than float32."""
+    """bf16 mixes in where a GPU computes in it; on CPUs it measures slower than float32."""
     import torch
 
     if recipe.trainer.precision != "auto":
         return recipe.trainer.precision
-    cuda = torch.cuda.is_available() and recipe.trainer.accelerator in ("auto", "gpu", "cuda")
-    return "bf16-mixed" if cuda else "32"
+    wanted = recipe.trainer.accelerator in ("auto", "gpu", "cuda")
+    native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if wanted and native else "32"
 
 
 def _every(interval: Any) -> Every | None:

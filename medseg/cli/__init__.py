@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -32,13 +33,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`medseg recipes | head`); keep Python from complaining.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return _reader_gone()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            return _our_fault()
+        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        print("  remedy: free some space, or choose another folder", file=sys.stderr)
+        return USER_FAULT
     except Exception:
-        import traceback
+        return _our_fault()
 
-        traceback.print_exc()
-        print("this is a fault of medseg, not yours; please report it", file=sys.stderr)
-        return OUR_FAULT
+
+def _our_fault() -> int:
+    import traceback
+
+    traceback.print_exc()
+    print("this is a fault of medseg, not yours; please report it", file=sys.stderr)
+    return OUR_FAULT
+
+
+def _reader_gone() -> int:
+    """Keep Python from complaining when the reader of our output stops (``medseg … | head``)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK

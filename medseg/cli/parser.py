@@ -107,8 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
 
     verb("recipes", "List the recipes that ship.", "recipes")
-    doctor = verb("doctor", "Check versions, devices, memory and disk.", "doctor")
-    doctor.set_defaults(overrides=[])
+    verb("doctor", "Check versions, devices, memory and disk.", "doctor")
 
     phantom = verb("phantom", "Write an artificial data set.", "phantom")
     phantom.add_argument("kind", metavar="KIND", help="mr, brats or cells")

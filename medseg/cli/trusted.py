@@ -10,5 +10,5 @@ from pathlib import Path
 def trusted(arguments: Namespace) -> tuple[str, ...]:
     """Return the packages of ``--trust``, which may lie in the working folder, as for python -m."""
     if arguments.trust and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+        sys.path.append(str(Path.cwd()))  # last: its files must not stand in for other packages
     return tuple(arguments.trust)

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medseg.atomic import write_text
 from medseg.data.case import Case
 from medseg.errors import InputError, did_you_mean
 
@@ -146,15 +146,7 @@ def write_splits(path: str | Path, splits: Sequence[Mapping[str, Sequence[str]]]
     """Write ``splits.json`` whole or not at all."""
     path = Path(path)
     plain = [{part: list(fold[part]) for part in ("train", "val")} for fold in splits]
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(plain, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, json.dumps(plain, indent=1))
 
 
 def _group_of(case: Case) -> str:

@@ -12,7 +12,6 @@ from medseg.planning.plan import Normalisation
 from medseg.planning.pooling import PerAxis
 
 KEYS = (
-    "spatial_dims",
     "orientation",
     "crop",
     "spacing",
@@ -43,8 +42,6 @@ def read(overrides: Mapping[str, Any], *, spatial_dims: int, channels: int) -> d
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise InputError(f"plan.{unknown[0]}: unknown key{hint}", expected=", ".join(KEYS))
     given = {key: value for key, value in overrides.items() if value is not None}
-    if given.pop("spatial_dims", spatial_dims) != spatial_dims:
-        raise InputError(f"plan.spatial_dims: the images have {spatial_dims} dimensions")
     for key, read_value in {
         "spacing": lambda v: _per_axis("spacing", v, spatial_dims, float),
         "patch_size": lambda v: _per_axis("patch_size", v, spatial_dims, int),

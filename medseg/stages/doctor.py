@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "torch",
-    "pytorch-lightning",
-    "monai",
-    "torchio",
-    "SimpleITK",
-    "nibabel",
-    "numpy",
-    "scipy",
-    "wandb",
-    "pydantic",
-    "ruamel.yaml",
-)
+from medseg.machine import memory_limit, usable_cores
+from medseg.tracking.wandb_mode import choose_mode
 
 
 @dataclass(frozen=True)
@@ -37,7 +27,7 @@ class Check:
 def run(folder: Path = Path()) -> list[Check]:
     """Look at the machine; disk space is that of ``folder``."""
     checks = [Check("python", platform.python_version())]
-    checks += [_package(name) for name in PACKAGES]
+    checks += [_package(name) for name in _packages()]
     checks += [_torch_release(), _devices(), _cores(), _memory(), _disk(folder), _wandb_key()]
     return checks
 
@@ -86,21 +76,7 @@ def _devices() -> Check:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("cores", f"{usable} usable of {os.cpu_count()}")
-
-
-def memory_limit() -> int | None:
-    """Return the bytes of memory that this process may use: the machine's, or its cgroup's."""
-    limits = []
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(file).read_text()))
-        except (OSError, ValueError):
-            continue
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return min(limits, default=None)
+    return Check("cores", f"{usable_cores()} usable of {os.cpu_count()}")
 
 
 def _memory() -> Check:
@@ -118,10 +94,12 @@ def _disk(folder: Path) -> Check:
 
 
 def _wandb_key() -> Check:
-    configured = bool(os.environ.get("WANDB_API_KEY"))
-    netrc = Path.home() / ".netrc"
-    if not configured and netrc.is_file():
-        configured = "wandb" in netrc.read_text(errors="replace")
-    if configured:
-        return Check("W&B", "a key is configured")
-    return Check("W&B", "no key: runs are kept offline (to go online: wandb login)")
+    mode, reason = choose_mode(offline=False)
+    remedy = "to send them: wandb login" if mode == "offline" else None
+    return Check("W&B", f"runs are {mode}" + (f": {reason}" if reason else ""), remedy)
+
+
+def _packages() -> list[str]:
+    """List what medseg itself requires, optional extras apart."""
+    lines = [line for line in requires("medseg") or [] if "extra ==" not in line]
+    return sorted(re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines)

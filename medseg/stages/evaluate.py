@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medseg.atomic import write_text
 from medseg.data.prepare.reading import read_label
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.metrics.evaluate import evaluate_pairs, table
 from medseg.stages.job import Job
 from medseg.stages.reporter import Advance, Reporter
-from medseg.stages.run_folder import digest, files_state, write_text
+from medseg.stages.run_folder import digest, files_state
 
 Pair = tuple[str, Path, Path]
 MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
@@ -24,6 +25,9 @@ MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".
 def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
     """Score the predictions of a run and write ``metrics.json``."""
     target = job.folder / "metrics.json"
+    if job.recipe.data.fold == "all" and _has_cases(target):
+        job.report.stage("evaluate", f"nothing was held out; {target} keeps what folds gave")
+        return json.loads(target.read_text(encoding="utf-8"))
     if not masks:
         metrics: dict[str, Any] = {
             "schema": 1,
@@ -36,12 +40,15 @@ def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
         return metrics
     dataset, empty = job.dataset, job.recipe.evaluation.empty
     pairs = [(c.id, masks[c.id], c.label) for c in dataset.cases if c.id in masks and c.label]
-    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), empty)
+    meaning = [dataset.labels.to_dict(), sorted(dataset.value_map.items()), empty]
+    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), meaning)
     if target.is_file() and job.folder.is_current("evaluate", inputs):
         metrics = json.loads(target.read_text())
     else:
         with job.report.progress("evaluate") as advance:
             metrics = score(pairs, dataset.labels, dataset.value_map, empty=empty, advance=advance)
+        trained = job.folder.path.glob("fold_*/checkpoints/best.ckpt")
+        metrics["folds"] = sorted(path.parents[1].name for path in trained)
         write_text(target, json.dumps(metrics, indent=1))
         job.folder.record("evaluate", inputs)
     job.report.stage("evaluate", f"{target}")
@@ -112,6 +119,13 @@ def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
     """Print the table of ``metrics.json``."""
     header, *rows = table(metrics)
     report.table("", header, rows)
+
+
+def _has_cases(target: Path) -> bool:
+    try:
+        return bool(json.loads(target.read_text(encoding="utf-8")).get("cases"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _masks(folder: Path) -> dict[str, Path]:

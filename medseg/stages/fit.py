@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +12,10 @@ from pathlib import Path
 
 from medseg import build
 from medseg.data.prepare.cache import CacheIndex
-from medseg.errors import InputError
+from medseg.errors import InputError, Interrupted
+from medseg.machine import memory_limit
 from medseg.planning.plan import Plan
 from medseg.stages import preprocess
-from medseg.stages.doctor import memory_limit
 from medseg.stages.job import Job
 from medseg.stages.run_folder import digest
 from medseg.stages.splits import cases_of_fold
@@ -32,9 +34,9 @@ def run(job: Job, *, resume: bool = True) -> Path:
         Interrupted: Ctrl-C; ``last.ckpt`` is whole.
     """
     # Splits first: a fold that cannot be is known before anything is read.
-    train, val = cases_of_fold(job.recipe, job.dataset, job.folder / "splits.json")
+    train, val = cases_of_fold(job.recipe, job.dataset, job.folder.path)
     plan, index = preprocess.run(job)
-    inputs = training_state(job, plan)
+    inputs = training_state(job, plan, [case.id for case in train], [case.id for case in val])
     checkpoints = job.folder.fold / "checkpoints"
     last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
     stage = f"fit {job.folder.fold.name}"
@@ -42,8 +44,8 @@ def run(job: Job, *, resume: bool = True) -> Path:
         job.report.stage("fit", f"{job.folder.fold.name} is trained, unchanged")
         return best
     found = last if last.is_file() else None
-    if found and job.overwrite:
-        _clear(job.folder.fold)
+    if job.overwrite:
+        _clear(job, [case.id for case in val])
         found = None
     if found and not resume:
         raise InputError(
@@ -70,12 +72,12 @@ def run(job: Job, *, resume: bool = True) -> Path:
     return best
 
 
-def training_state(job: Job, plan: Plan) -> str:
+def training_state(job: Job, plan: Plan, train: list[str], val: list[str]) -> str:
     """Hash of everything that decides what a training makes of a fold."""
     recipe = build.plain(job.recipe)
-    for key in ("run_dir", "logger", "inference", "evaluation", "data"):
+    for key in ("name", "run_dir", "logger", "inference", "evaluation", "data"):
         recipe.pop(key, None)
-    return digest(job.data_state, plan.to_dict(), recipe, _text(job.folder / "splits.json"))
+    return digest(job.data_state, plan.to_dict(), recipe, train, val)
 
 
 def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | None) -> None:
@@ -106,7 +108,11 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
         )
         if resume_from is not None:
             job.report.say(f"  resuming from {resume_from}")
-        trainer.fit(task, datamodule=data, ckpt_path=resume_from)
+        try:
+            trainer.fit(task, datamodule=data, ckpt_path=resume_from)
+        except SystemExit as stop:
+            # Lightning answers a Ctrl-C that comes outside of training with sys.exit(1).
+            raise Interrupted("stopped; the last checkpoint on disk is whole") from stop
         best = job.folder.fold / "checkpoints" / "best.ckpt"
         log_artifacts(job.loggers, checkpoint=best)
 
@@ -139,11 +145,10 @@ def _in_memory(job: Job, index: CacheIndex) -> bool:
     return limit is not None and size < limit / 4
 
 
-def _clear(fold: Path) -> None:
-    import shutil
-
-    shutil.rmtree(fold)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _clear(job: Job, held_out: list[str]) -> None:
+    """Remove a fold's training, and the masks that came from it."""
+    if job.folder.fold.is_dir():
+        shutil.rmtree(job.folder.fold)
+    for case in held_out:
+        for mask in (job.folder / "predictions").glob(f"{glob.escape(case)}.*"):
+            mask.unlink()

@@ -7,12 +7,12 @@ import re
 import textwrap
 from pathlib import Path
 
+from medseg.atomic import write_text
 from medseg.data.case import Dataset
 from medseg.errors import InputError
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages import look
 from medseg.stages.reporter import Reporter
-from medseg.stages.run_folder import write_text
 
 
 def run(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from medseg.atomic import write_text
 from medseg.data.prepare.fingerprint import fingerprint
 from medseg.data.prepare.problems import check, problems
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages.job import Job
-from medseg.stages.run_folder import write_text
 
 
 def run(job: Job) -> Fingerprint:

@@ -8,6 +8,7 @@ from typing import Any
 
 from medseg import build
 from medseg.data.case import Case, Dataset
+from medseg.machine import usable_cores
 from medseg.recipe import Recipe
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest, files_state
@@ -46,21 +47,30 @@ class Job:
     def workers(self) -> int:
         """Processes that read and preprocess cases."""
         chosen = self.recipe.data.workers
-        return min(build.usable_cores(), 8) if chosen is None else chosen
+        return min(usable_cores(), 8) if chosen is None else chosen
 
     @cached_property
     def dataset(self) -> Dataset:
         """The data set, read from its folder (phantoms are written first)."""
-        return build.build_dataset(self.recipe, self.folder.path)
+        with self.report.progress("phantoms") as advance:
+            dataset = build.build_dataset(self.recipe, self.folder.path, progress=advance)
+        self.folder.begin()
+        return dataset
 
     @cached_property
     def data_state(self) -> str:
-        """Hash of the data part of the recipe and of every file's size and time of change."""
+        """Hash of what the data set is said to be, and of its files' sizes and times of change."""
         files = [path for case in self.dataset.cases for path in files_of(case)]
-        data = build.plain(self.recipe.data)
-        for key in ("fold", "folds", "splits", "workers", "cache"):
-            data.pop(key, None)
-        return digest(data, files_state(files))
+        dataset = self.dataset
+        # What was read counts, not only what the recipe says: dataset.json may have been edited.
+        meaning = [
+            dataset.format,
+            list(dataset.channels),
+            dataset.labels.to_dict(),
+            sorted(dataset.value_map.items()),
+            self.recipe.data.empty_labels,
+        ]
+        return digest(meaning, files_state(files))
 
 
 def files_of(case: Case) -> list[Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medseg.build import usable_cores
 from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.data.prepare.fingerprint import fingerprint
 from medseg.data.prepare.problems import problems
+from medseg.machine import usable_cores
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages.reporter import Reporter
 

@@ -11,8 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from medseg.atomic import write_text
 from medseg.errors import InputError
-from medseg.stages.run_folder import write_text
 
 _HEADER = """\
 # What follows from the data, each value with its reason. This is a fragment of a recipe: edit a

@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.atomic import write_text
 from medseg.data.case import Case
 from medseg.errors import InputError, InputErrors
 from medseg.inference.predictor import Predictor, mask_suffix
 from medseg.stages.job import Job, files_of
 from medseg.stages.reporter import Reporter
-from medseg.stages.run_folder import digest, files_state, write_text
+from medseg.stages.run_folder import digest, files_state
 from medseg.stages.splits import cases_of_fold
 
 
@@ -21,7 +22,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     Returns:
         Case id -> mask, of every case that a fold of this run predicted.
     """
-    _, val = cases_of_fold(job.recipe, job.dataset, job.folder / "splits.json")
+    _, val = cases_of_fold(job.recipe, job.dataset, job.folder.path)
     target = job.folder / "predictions"
     if not val:
         target.mkdir(parents=True, exist_ok=True)
@@ -61,9 +62,9 @@ def predict_cases(
     Raises:
         InputErrors: naming the cases that failed.
     """
+    labels = json.dumps(predictor.labels.to_dict(), indent=1)
     if not overwrite:
-        _refuse_existing(cases, out_dir)
-    write_text(out_dir / "labels.json", json.dumps(predictor.labels.to_dict(), indent=1))
+        _refuse_existing(cases, out_dir, labels)
     written, problems = [], []
     with report.progress("predict") as advance:
         for done, case in enumerate(cases):
@@ -73,12 +74,21 @@ def predict_cases(
             except InputError as error:
                 problems.append(error)
         advance(len(cases), len(cases))
+    if written:
+        write_text(out_dir / "labels.json", labels)
     if problems:
         raise InputErrors(problems)
     return written
 
 
-def _refuse_existing(cases: Sequence[Case], out_dir: Path) -> None:
+def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:
+    beside = out_dir / "labels.json"
+    if beside.is_file() and beside.read_text(encoding="utf-8") != labels:
+        raise InputError(
+            "the output folder holds masks of other labels",
+            file=beside,
+            remedy="choose another folder with -o, or replace them with --overwrite",
+        )
     paths = [out_dir / f"{case.id}{mask_suffix(case.images[0])}" for case in cases]
     existing = [path.name for path in paths if path.exists()]
     if existing:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from medseg.stages import evaluate, fit, predict
+from medseg import build
+from medseg.planning.plan import Plan
+from medseg.stages import evaluate, fit, plan_file, predict
 from medseg.stages.job import Job
+from medseg.stages.run_folder import digest, files_state
 from medseg.tracking import log_artifacts
 
 
@@ -14,5 +18,24 @@ def run(job: Job) -> dict[str, Any]:
     checkpoint = fit.run(job)
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
-    log_artifacts(job.loggers, metrics=job.folder / "metrics.json")
+    _log(job, job.folder / "metrics.json")
     return metrics
+
+
+def _log(job: Job, metrics: Path) -> None:
+    """Send the scores, also where an earlier session trained and was stopped before it scored."""
+    stage, inputs = f"log {job.folder.fold.name}", digest(files_state([metrics]))
+    if not job.recipe.logger or job.folder.is_current(stage, inputs):
+        return
+    if not job.loggers:
+        plan = Plan.from_dict(plan_file.read(job.folder / "plan.yaml").values)
+        job.loggers = build.build_loggers(
+            job.recipe,
+            plan,
+            job.folder.fold,
+            resume=True,
+            say=job.report.say,
+            trust=job.trust,
+        )
+    log_artifacts(job.loggers, metrics=metrics)
+    job.folder.record(stage, inputs)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medseg.atomic import write_text
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 
@@ -40,12 +40,19 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
+        self._stale = False
         stored = self.path / "recipe.yaml"
         if stored.is_file():
-            if not self._begun():
-                stored.unlink()
-            else:
-                self._compare(stored.read_text(encoding="utf-8"), overwrite=overwrite)
+            text = stored.read_text(encoding="utf-8")
+            different = [key for key in recipe.differences(text) if key not in _FREE]
+            if different and self._begun() and not overwrite:
+                raise InputError(
+                    "the run folder holds a run of another recipe",
+                    file=self.path,
+                    found=f"these keys differ: {', '.join(different)}",
+                    remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
+                )
+            self._stale = bool(different)
         elif self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
             raise InputError(
                 "the run folder is not empty and holds no run",
@@ -53,20 +60,17 @@ class RunFolder:
                 expected="a new folder, or one that medseg made",
                 remedy="choose another with run_dir=FOLDER",
             )
-        if not stored.is_file():
-            write_text(stored, recipe.to_yaml())
 
-    def _compare(self, stored: str, *, overwrite: bool) -> None:
-        different = [key for key in self.recipe.differences(stored) if key not in _FREE]
-        if different and not overwrite:
-            raise InputError(
-                "the run folder holds a run of another recipe",
-                file=self.path,
-                found=f"these keys differ: {', '.join(different)}",
-                remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
-            )
-        if different:
+    def begin(self) -> None:
+        """Clear a run of another recipe away, and write ``recipe.yaml``.
+
+        Apart from opening, so that nothing is lost when the data turn out not to be there.
+        """
+        if self._stale:
             self.clear()
+            self._stale = False
+        if not (self / "recipe.yaml").is_file():
+            write_text(self / "recipe.yaml", self.recipe.to_yaml())
 
     def _begun(self) -> bool:
         """Say whether any stage has left something; a run that failed at its first step has not."""
@@ -119,21 +123,6 @@ def digest(*parts: Any) -> str:
 def files_state(files: Sequence[Path]) -> list[list[Any]]:
     """Give path, size and time of change of files; a missing one counts as such."""
     return [_state(file) for file in files]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"the file cannot be written ({error.strerror})", file=path) from error
 
 
 def _state(path: Any) -> list[Any]:

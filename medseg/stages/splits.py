@@ -2,43 +2,90 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from medseg.data.case import Case, Dataset
-from medseg.data.splits import check_splits, make_splits, read_splits, write_splits
+from medseg.data.splits import Split, check_splits, make_splits, read_splits, write_splits
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 
 
 def cases_of_fold(
-    recipe: Recipe, dataset: Dataset, target: Path
+    recipe: Recipe, dataset: Dataset, run_dir: Path
 ) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Write ``splits.json`` and return the training and validation cases of the recipe's fold.
 
-    With ``data.fold: all`` every case trains and none validates.
+    The user's own split file wins over folds that the data set declares, those over the run's
+    ``splits.json``; only without any of them folds are dealt. With ``data.fold: all`` every case
+    trains and none validates.
 
     Raises:
-        InputError: the fold does not exist, or the user's splits do not fit the data set.
+        InputError: the fold does not exist, the user's splits do not fit the data set, or folds of
+            this run were trained on others.
     """
-    if recipe.data.splits:
-        splits = read_splits(Path(recipe.data.splits), dataset.cases)
-    elif dataset.splits:
-        splits = check_splits(dataset.splits, dataset.cases)
-    elif recipe.data.fold == "all":
-        splits = [{"train": [case.id for case in dataset.cases], "val": []}]
-    else:
-        splits = make_splits(dataset.cases, recipe.data.folds)
-    if not (recipe.data.fold == "all" and target.is_file()):
-        write_splits(target, splits)
-    if recipe.data.fold == "all":
-        return dataset.cases, ()
+    target = run_dir / "splits.json"
+    recorded = _recorded(target)
+    splits = _splits(recipe, dataset, recorded)
     fold = recipe.data.fold
-    if fold >= len(splits):
+    if fold != "all" and fold >= len(splits):
         raise InputError(
             f"there is no fold {fold}",
             file=recipe.data.splits or recipe.source,
             expected=f"data.fold from 0 to {len(splits) - 1}, or all",
         )
+    if splits != recorded:
+        if recorded is not None and any(run_dir.glob("fold_*/checkpoints/*.ckpt")):
+            raise InputError(
+                "folds of this run were trained on other cases",
+                file=target,
+                found=_difference(recorded, splits),
+                remedy="use another run_dir, or start over in an empty one",
+            )
+        write_splits(target, splits)
+    if fold == "all":
+        return dataset.cases, ()
     by_id = {case.id: case for case in dataset.cases}
     chosen = splits[fold]
     return tuple(by_id[i] for i in chosen["train"]), tuple(by_id[i] for i in chosen["val"])
+
+
+def _splits(recipe: Recipe, dataset: Dataset, recorded: list[Split] | None) -> list[Split]:
+    if recipe.data.splits:
+        return read_splits(Path(recipe.data.splits), dataset.cases)
+    if dataset.splits:
+        return check_splits(dataset.splits, dataset.cases)
+    ids = sorted(case.id for case in dataset.cases)
+    if recorded is not None and _ids(recorded) == ids:
+        folds = len(recorded)
+        if folds == recipe.data.folds or (folds == 1 and recipe.data.fold == "all"):
+            return recorded
+    groups = {case.group or case.id for case in dataset.cases}
+    if recipe.data.fold == "all" and len(groups) < recipe.data.folds:
+        return [{"train": ids, "val": []}]
+    return make_splits(dataset.cases, recipe.data.folds)
+
+
+def _recorded(target: Path) -> list[Split] | None:
+    """Read what an earlier run wrote; a file that was spoilt counts as none."""
+    try:
+        folds = json.loads(target.read_text(encoding="utf-8"))
+        return [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in folds]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _ids(splits: list[Split]) -> list[str]:
+    return sorted({case for fold in splits for part in fold.values() for case in part})
+
+
+def _difference(old: list[Split], new: list[Split]) -> str:
+    before, after = set(_ids(old)), set(_ids(new))
+    if before == after:
+        return f"the same {len(after)} cases in other folds"
+    words = [
+        f"{len(names)} {word} ({', '.join(sorted(names)[:3])}{' …' if len(names) > 3 else ''})"
+        for word, names in (("new", after - before), ("gone", before - after))
+        if names
+    ]
+    return f"cases: {', '.join(words)}"

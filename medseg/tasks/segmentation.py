@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -182,7 +183,17 @@ class SegmentationTask(pl.LightningModule):
         if self._trainer is None:
             return 0.0
         total = self.trainer.estimated_stepping_batches
-        return 0.0 if total in (0, float("inf")) else min(1.0, self.global_step / total)
+        if total in (0, float("inf")):
+            rank_zero_warn(
+                "the trainer has no end (max_steps or max_epochs), so the learning rate stays as "
+                "it is after the warm-up; give one, or schedule=Constant()"
+            )
+            return _AFTER_WARM_UP
+        return min(1.0, self.global_step / total)
+
+
+# Where the schedule of a training without an end stands: past every usual warm-up.
+_AFTER_WARM_UP = 0.1
 
 
 def _adamw(parameters: Iterable[nn.Parameter]) -> Optimizer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from medseg.atomic import write_text
 from medseg.errors import Interrupted
 from medseg.training import rng
 from medseg.training.clock import Every, TrainingClock
@@ -102,9 +102,10 @@ class Checkpoints(pl.callbacks.Checkpoint):
             return
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         history = self.history()
-        scores = [entry.get(self.monitor, float("-inf")) for entry in history]
+        scores = [entry.get(self.monitor) for entry in history]
+        known = [score for score in scores if score is not None and score == score]
         score = metrics.get(self.monitor, float("nan"))
-        if not self.best.exists() or not scores or score >= max(scores):
+        if not self.best.exists() or not known or score >= max(known):
             trainer.save_checkpoint(self.best, weights_only=False)
         entry = {"step": trainer.global_step, "seconds": round(self.clock.elapsed, 3), **metrics}
         self._write_history(trainer, [*history, entry])
@@ -137,10 +138,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def _write_history(self, trainer: pl.Trainer, entries: list[dict[str, Any]]) -> None:
         if not trainer.is_global_zero:
             return
-        self._history_file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._history_file.with_name(f".{self._history_file.name}.{os.getpid()}.tmp")
-        beside.write_text(json.dumps(entries, indent=1))
-        beside.replace(self._history_file)
+        write_text(self._history_file, json.dumps(entries, indent=1))
 
 
 class StopAtSignal(pl.Callback):

@@ -114,6 +114,8 @@ class TrainingClock(pl.Callback):
         trainer.val_check_batch = 1 if due else NEVER
         if due and self.finished():
             trainer.should_stop = True
+        if due and not trainer.num_val_batches:
+            self.validated()  # nothing to validate on: on_validation_end will not come
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note when validation starts."""

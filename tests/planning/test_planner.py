@@ -235,7 +235,6 @@ class TestOverrides:
             ({"normalisation": "minmax"}, "no such scheme"),
             ({"normalisation": ["zscore", "ct"]}, "one entry per channel"),
             ({"normalisation": {"schema": "ct"}}, "schema"),
-            ({"spatial_dims": 2}, "3 dimensions"),
         ],
     )
     def test_impossible_values_are_refused(self, overrides, message):

@@ -5,6 +5,12 @@ from medseg.recipe import load
 from medseg.stages.run_folder import RunFolder
 
 
+def start(recipe, **options):
+    folder = RunFolder(recipe, **options)
+    folder.begin()
+    return folder
+
+
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -23,59 +29,66 @@ def begun(folder):
 
 
 def test_a_run_holds_its_recipe(recipe, tmp_path):
-    RunFolder(recipe())
+    start(recipe())
     assert "steps: 5" in (tmp_path / "runs" / "r" / "recipe.yaml").read_text()
 
 
 def test_the_same_recipe_is_taken_up_again(recipe):
-    begun(RunFolder(recipe()))
-    RunFolder(recipe())
+    begun(start(recipe()))
+    start(recipe())
 
 
 def test_another_recipe_is_refused_and_the_keys_are_named(recipe):
-    begun(RunFolder(recipe()))
+    begun(start(recipe()))
     with pytest.raises(InputError, match=r"trainer\.steps") as error:
-        RunFolder(recipe("trainer.steps=6", "seed=3"))
+        start(recipe("trainer.steps=6", "seed=3"))
     assert "seed" in str(error.value) and "--overwrite" in str(error.value)
 
 
 @pytest.mark.parametrize("override", ["data.fold=1", "logger=none", "data.workers=0"])
 def test_folds_loggers_and_workers_may_differ(recipe, override):
-    begun(RunFolder(recipe()))
-    RunFolder(recipe(override))
+    begun(start(recipe()))
+    start(recipe(override))
 
 
 def test_overwrite_starts_over_but_keeps_the_cache(recipe):
-    folder = begun(RunFolder(recipe()))
+    folder = begun(start(recipe()))
     (folder / "cache").mkdir()
-    again = RunFolder(recipe("seed=3"), overwrite=True)
+    again = start(recipe("seed=3"), overwrite=True)
     assert not (again / "fingerprint.json").exists() and (again / "cache").is_dir()
     assert "seed: 3" in (again / "recipe.yaml").read_text()
 
 
 def test_overwrite_of_the_same_recipe_leaves_the_other_folds_alone(recipe):
-    folder = begun(RunFolder(recipe()))
+    folder = begun(start(recipe()))
     (folder / "fold_0").mkdir()
-    RunFolder(recipe("data.fold=1"), overwrite=True)
+    start(recipe("data.fold=1"), overwrite=True)
     assert (folder / "fold_0").is_dir() and (folder / "fingerprint.json").exists()
+
+
+def test_opening_a_folder_changes_nothing_until_the_data_are_read(recipe):
+    folder = begun(start(recipe()))
+    RunFolder(recipe("seed=3"), overwrite=True)
+    assert (folder / "fingerprint.json").exists()
+    assert "seed: 3" not in (folder / "recipe.yaml").read_text()
 
 
 def test_a_folder_with_something_else_in_it_is_refused_and_untouched(recipe, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="holds no run"):
-        RunFolder(recipe("run_dir=mine"), overwrite=True)
+        start(recipe("run_dir=mine"), overwrite=True)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
 def test_a_run_that_failed_at_its_first_step_does_not_bind_the_folder(recipe):
-    folder = RunFolder(recipe())
+    folder = start(recipe())
     (folder / "splits.json").write_text("[]")
-    again = RunFolder(recipe("seed=3"))
+    again = start(recipe("seed=3"))
     assert "seed: 3" in (again / "recipe.yaml").read_text()
 
 
 def test_a_stage_is_current_only_for_the_inputs_it_ran_on(recipe):
-    folder = RunFolder(recipe())
+    folder = start(recipe())
     folder.record("plan", "abc")
     assert folder.is_current("plan", "abc") and not folder.is_current("plan", "abd")

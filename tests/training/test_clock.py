@@ -16,7 +16,11 @@ class Time:
 def simulate(clock, time, *, step_seconds, validation_seconds, start_step=0):
     """Drive a clock as a trainer would; return the steps taken and when validations ran."""
     trainer = SimpleNamespace(
-        global_step=start_step, should_stop=False, sanity_checking=False, val_check_batch=None
+        global_step=start_step,
+        should_stop=False,
+        sanity_checking=False,
+        val_check_batch=None,
+        num_val_batches=[1],
     )
     module = SimpleNamespace(progress=None)
     clock.on_train_start(trainer, module)

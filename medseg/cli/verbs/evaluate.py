@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 
+from medseg.atomic import write_text
 from medseg.cli.output import print_json, reporter
 from medseg.errors import InputError
 from medseg.stages import evaluate, label_source
-from medseg.stages.run_folder import write_text
 
 
 def act(arguments: Namespace) -> None:

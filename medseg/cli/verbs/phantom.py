@@ -11,12 +11,15 @@ from medseg.data import phantoms
 def act(arguments: Namespace) -> None:
     """Write an artificial data set."""
     options = {} if arguments.cases is None else {"cases": arguments.cases}
-    phantoms.write(
-        arguments.kind,
-        arguments.output,
-        seed=arguments.seed,
-        overwrite=arguments.overwrite,
-        **options,
-    )
-    reporter(arguments).say(f"wrote {arguments.output}")
+    say = reporter(arguments)
+    with say.progress("phantoms") as advance:
+        phantoms.write(
+            arguments.kind,
+            arguments.output,
+            seed=arguments.seed,
+            overwrite=arguments.overwrite,
+            progress=advance,
+            **options,
+        )
+    say.say(f"wrote {arguments.output}")
     print_json(arguments, {"output": str(arguments.output)})

@@ -15,7 +15,7 @@ from medseg.recipe.shipped import shipped
 
 def act(arguments: Namespace) -> int:
     """Check recipes; report every problem of every one of them. Nothing heavy is imported."""
-    words = arguments.recipe
+    words = [*arguments.recipe, *arguments.overrides]
     overrides = [word for word in words if "=" in word and not Path(word).exists()]
     recipes = [word for word in words if word not in overrides] or list(
         map(str, shipped().values())

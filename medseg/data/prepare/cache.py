@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.atomic import cannot_write, flush
 from medseg.data.case import Case, Dataset
 from medseg.data.prepare import entry as entries
-from medseg.data.prepare.atomic import cannot_write, flush
 from medseg.data.prepare.entry import CachedCase, load
 from medseg.data.prepare.pool import Progress, map_cases
 from medseg.data.prepare.preprocess import preprocess

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from medseg.data.prepare.atomic import replacing
+from medseg.atomic import replacing
 from medseg.data.prepare.entry import checksum
 from medseg.data.prepare.raw import companions
 from medseg.errors import InputError

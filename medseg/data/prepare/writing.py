@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.data.prepare.atomic import cannot_write, replacing
+from medseg.atomic import cannot_write, replacing
 from medseg.data.prepare.raw import ITK, NIFTI, PICTURES, suffix
 from medseg.errors import InputError
 from medseg.geometry import Grid

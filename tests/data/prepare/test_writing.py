@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from medseg.data.prepare import atomic
+from medseg import atomic
 from medseg.data.prepare.raw import load
 from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError

@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from medseg.data.case import Case, Dataset
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.recipe import load_text
+from medseg.stages.splits import cases_of_fold
+
+
+def dataset(count, **options):
+    cases = tuple(Case(f"c{i}", (Path(f"c{i}.nii"),), Path(f"l{i}.nii")) for i in range(count))
+    return Dataset("folders", Path(), cases, ("MR",), LabelScheme({"a": 1}), **options)
+
+
+def recipe(text="fold: 0"):
+    return load_text(f"data: {{{text}}}")
+
+
+def trained(folder):
+    (folder / "fold_0" / "checkpoints").mkdir(parents=True)
+    (folder / "fold_0" / "checkpoints" / "last.ckpt").touch()
+
+
+def read(folder):
+    return json.loads((folder / "splits.json").read_text())
+
+
+def test_every_case_is_held_out_once(tmp_path):
+    held_out = [
+        case.id
+        for fold in range(5)
+        for case in cases_of_fold(recipe(f"fold: {fold}"), dataset(11), tmp_path)[1]
+    ]
+    assert sorted(held_out) == sorted(case.id for case in dataset(11).cases)
+
+
+def test_new_cases_deal_new_folds_only_while_nothing_is_trained(tmp_path):
+    cases_of_fold(recipe(), dataset(10), tmp_path)
+    cases_of_fold(recipe(), dataset(11), tmp_path)
+    before = read(tmp_path)
+    trained(tmp_path)
+    with pytest.raises(InputError, match=r"1 new \(c11\)"):
+        cases_of_fold(recipe(), dataset(12), tmp_path)
+    assert read(tmp_path) == before
+
+
+def test_a_fold_that_does_not_exist_writes_nothing(tmp_path):
+    with pytest.raises(InputError, match="0 to 4"):
+        cases_of_fold(recipe("fold: 7"), dataset(10), tmp_path)
+    assert not (tmp_path / "splits.json").exists()
+
+
+def test_training_on_all_cases_keeps_the_folds(tmp_path):
+    cases_of_fold(recipe(), dataset(10), tmp_path)
+    before = read(tmp_path)
+    train, val = cases_of_fold(recipe("fold: all"), dataset(10), tmp_path)
+    assert len(train) == 10 and val == () and read(tmp_path) == before
+
+
+def test_a_single_case_can_be_trained_on_but_not_split(tmp_path):
+    train, val = cases_of_fold(recipe("fold: all"), dataset(1), tmp_path)
+    assert len(train) == 1 and val == ()
+    with pytest.raises(InputError, match=r"data\.fold=all"):
+        cases_of_fold(recipe(), dataset(1), tmp_path / "other")
+
+
+def test_the_users_own_splits_win(tmp_path):
+    own = [{"train": ["c0", "c1"], "val": ["c2"]}]
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    train, val = cases_of_fold(recipe(f"splits: {tmp_path / 'own.json'}"), dataset(5), tmp_path)
+    assert [c.id for c in train] == ["c0", "c1"] and [c.id for c in val] == ["c2"]
+    assert read(tmp_path) == own
+
+
+def test_folds_that_the_data_set_declares_win_over_dealing(tmp_path):
+    own = ({"train": ["c0", "c1"], "val": ["c2"]},)
+    _, val = cases_of_fold(recipe(), dataset(3, splits=own), tmp_path)
+    assert [c.id for c in val] == ["c2"]
