@@ -19,10 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     it.
     130: interrupted by Ctrl-C.
     """
-    from medseg.cli.parser import parse
-
-    arguments = parse(argv)
     try:
+        from medseg.cli.parser import parse
+
+        arguments = parse(argv)
         return arguments.act(arguments) or OK
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

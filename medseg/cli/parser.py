@@ -103,6 +103,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     init = verb("init", "Recognise a data folder and write a commented recipe for it.", "init")
     init.add_argument("folder", type=Path, metavar="DATA_FOLDER")
+    init.add_argument(
+        "overrides", nargs="*", metavar="data.KEY=VALUE", help="describe what is not recognised"
+    )
     init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
 

@@ -81,7 +81,7 @@ def read(path: str | Path) -> Checkpoint:
             format=dict(record.get("format") or {"name": "auto", "options": {}}),
             recipe=str(record.get("recipe") or ""),
             version=str(record.get("version", "unknown")),
-            state=content["state_dict"],
+            state=dict(content["state_dict"].items()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

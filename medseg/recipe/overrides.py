@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from medseg.recipe.merging import EXCLUSIVE, merge
@@ -27,6 +28,8 @@ def read_overrides(overrides: Sequence[str], problems: list[Problem]) -> Node:
         if parts[0] == "extends":
             problems.append(Problem(_PLACE, key, "parents can only be named in a file"))
             continue
+        if parts[-1].endswith("_pattern") and value.startswith("{"):
+            value = json.dumps(value)  # {case}_img.png is a pattern, not the mapping YAML would see
         node = read_flow(value, _PLACE, key, problems)
         for part in reversed(parts):
             node = Node({part: node}, _PLACE)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from medseg.recipe.durations import Interval, Seconds
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Millimetres = Annotated[float, Field(gt=0)]
@@ -154,7 +154,9 @@ class PlanKeys(Section):
         default=None, description="Per stage of the network, per axis; the first stage is all ones."
     )
     kernels: PerStage | None = Field(default=None, description="Kernel sizes per stage, per axis.")
-    features: tuple[Count, ...] | None = Field(default=None, description="Channels per stage.")
+    features: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
+        default=None, description="Channels per stage."
+    )
     preset: Literal["auto", "standard", "fast"] = Field(
         default="auto",
         description="standard plans for a GPU and hours, fast for a CPU and minutes; auto: fast "

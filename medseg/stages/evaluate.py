@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -93,8 +94,8 @@ def score(
 def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[str], list[str]]:
     """Pair two folders of masks by case name.
 
-    A reference may carry a suffix that data sets use for labels (``case_seg``, ``case-seg``,
-    ``case_label``).
+    A reference's name may hold more than the prediction's, between separators (``case_seg``,
+    ``sub-case_ct_label``), as long as only one prediction and one reference fit together.
 
     Returns:
         The pairs, and the names of predictions without reference and references without prediction.
@@ -103,7 +104,7 @@ def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[
         InputError: a folder is missing or holds no masks, or nothing fits together.
     """
     preds, refs = _masks(predictions), _masks(references)
-    refs = {_strip(name) if name not in preds else name: path for name, path in refs.items()}
+    refs = _named_alike(preds, refs)
     pairs = [(name, preds[name], refs[name]) for name in sorted(preds.keys() & refs.keys())]
     if not pairs:
         raise InputError(
@@ -111,6 +112,7 @@ def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[
             file=predictions,
             expected=f"names such as {', '.join(sorted(refs)[:3])}",
             found=", ".join(sorted(preds)[:3]),
+            remedy="name the files alike; a reference's name may hold more than the prediction's",
         )
     return pairs, sorted(preds.keys() - refs.keys()), sorted(refs.keys() - preds.keys())
 
@@ -151,8 +153,17 @@ def _masks(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _strip(name: str) -> str:
-    for suffix in ("_seg", "-seg", "_label", "_labels", "_mask"):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+def _named_alike(preds: Mapping[str, Path], refs: Mapping[str, Path]) -> dict[str, Path]:
+    """Give references the name of the only prediction whose name stands in theirs."""
+    renamed, taken = {}, set(preds) & set(refs)
+    candidates: dict[str, list[str]] = {}
+    for ref in refs.keys() - taken:
+        words = f"_{re.sub('[-. ]', '_', ref)}_"
+        inside = [p for p in preds if p not in taken and f"_{re.sub('[-. ]', '_', p)}_" in words]
+        longest = max(inside, key=len, default=None)
+        if longest is not None:
+            candidates.setdefault(longest, []).append(ref)
+    new_name = {found[0]: pred for pred, found in candidates.items() if len(found) == 1}
+    for ref, path in refs.items():
+        renamed[new_name.get(ref, ref)] = path
+    return renamed

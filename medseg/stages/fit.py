@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medseg import build
+from medseg.atomic import cannot_write
 from medseg.data.prepare.cache import CacheIndex
 from medseg.errors import InputError, Interrupted
 from medseg.machine import memory_limit
@@ -59,6 +60,10 @@ def run(job: Job, *, resume: bool = True) -> Path:
             file=last,
             remedy="start over with --overwrite, or use another run_dir",
         )
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(checkpoints, error) from error
     job.folder.record(f"{stage} began", inputs)
     mmap = not _in_memory(job, index)
     _train(
@@ -114,6 +119,7 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
             # Lightning answers a Ctrl-C that comes outside of training with sys.exit(1).
             raise Interrupted("stopped; the last checkpoint on disk is whole") from stop
         best = job.folder.fold / "checkpoints" / "best.ckpt"
+        job.report.stage("fit", f"{trainer.global_step} steps; {best}")
         log_artifacts(job.loggers, checkpoint=best)
 
 

@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
+from medseg import build
 from medseg.atomic import write_text
 from medseg.data.case import Dataset
 from medseg.errors import InputError
 from medseg.planning.fingerprint import Fingerprint
+from medseg.recipe import Recipe
 from medseg.stages import look
 from medseg.stages.reporter import Reporter
 
 
 def run(
-    folder: Path, output: Path | None = None, *, report: Reporter, overwrite: bool = False
+    folder: Path,
+    output: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    report: Reporter,
+    overwrite: bool = False,
 ) -> Path:
     """Recognise ``folder``, look at its cases and write a recipe for it.
 
     Args:
         folder: the data set.
+        overrides: ``data.key=value`` where the layout needs describing; they go into the recipe.
         output: the recipe to write; default: ``<folder name>.yaml`` in the working folder.
         report: how to speak.
         overwrite: replace an existing recipe.
@@ -29,7 +38,7 @@ def run(
     Raises:
         InputError: the layout is unknown, cases cannot be read, or the recipe exists already.
     """
-    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "recipe"
+    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().stem.lower()).strip("_") or "recipe"
     target = output or Path(f"{name}.yaml")
     if target.exists() and not overwrite:
         raise InputError(
@@ -37,13 +46,13 @@ def run(
             file=target,
             remedy="write another with -o FILE, or replace it with --overwrite",
         )
-    dataset, found = look.at_folder(folder, report=report)
-    write_text(target, _recipe(dataset, found, target))
+    recipe, dataset, found = look.at_folder(folder, overrides, report=report)
+    write_text(target, _recipe(recipe, dataset, found, target))
     report.say(f"wrote {target}; train with: medseg run {target}")
     return target
 
 
-def _recipe(dataset: Dataset, found: Fingerprint, target: Path) -> str:
+def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) -> str:
     scheme = dataset.labels
     foreground = ", ".join(scheme.foreground)
     notes = [*dataset.notes, *look.problems(found)]
@@ -62,7 +71,12 @@ def _recipe(dataset: Dataset, found: Fingerprint, target: Path) -> str:
         "",
         "data:",
         f"  format: {dataset.format}",
-        f"  root: {json.dumps(str(dataset.root))}",
+        f"  root: {json.dumps(recipe.data.root)}",
+        *[
+            f"  {key}: {json.dumps(value)}"
+            for key, value in build.format_options(recipe).items()
+            if key != "value_map"
+        ],
         "  # Channels decide the normalisation: one named CT is clipped to the range of its",
         "  # labels and scaled by the data set's statistics, others are scaled image by image.",
         f"  channels: {json.dumps(list(dataset.channels))}",

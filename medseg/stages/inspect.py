@@ -15,8 +15,9 @@ from medseg.stages.job import Job
 def run(job: Job) -> Fingerprint:
     """Write the fingerprint, unless it is current, and report what is odd."""
     target = job.folder / "fingerprint.json"
-    if target.is_file() and job.folder.is_current("inspect", job.data_state):
-        found = read(target)
+    current = job.folder.is_current("inspect", job.data_state)
+    found = read(target) if current else None
+    if found is not None:
         job.report.stage("inspect", f"{len(found.cases)} cases, unchanged")
     else:
         with job.report.progress("inspect") as advance:
@@ -24,12 +25,15 @@ def run(job: Job) -> Fingerprint:
         check(found, job.dataset, empty_labels=job.recipe.data.empty_labels)
         write_text(target, json.dumps(found.to_dict(), indent=1))
         job.folder.record("inspect", job.data_state)
-        job.report.stage("inspect", f"{len(found.cases)} cases of {job.dataset.format} layout")
+        job.report.stage("inspect", f"cases: {len(found.cases)}, layout: {job.dataset.format}")
     for note in [*job.dataset.notes, *problems(found)]:
         job.report.say(f"  note: {note}")
     return found
 
 
-def read(path: Path) -> Fingerprint:
-    """Read a ``fingerprint.json``."""
-    return Fingerprint.from_dict(json.loads(path.read_text(encoding="utf-8")))
+def read(path: Path) -> Fingerprint | None:
+    """Read a ``fingerprint.json``; ``None`` if it is missing or damaged: it is taken anew."""
+    try:
+        return Fingerprint.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -48,10 +48,10 @@ def read(path: Path) -> PlanFile:
     """
     if not path.is_file():
         return PlanFile()
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         content = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, OSError, ValueError) as error:
         raise InputError(
             f"the plan is not valid YAML: {error}",
             file=path,

@@ -19,6 +19,7 @@ def run(job: Job) -> dict[str, Any]:
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
     _log(job, job.folder / "metrics.json")
+    job.report.say(f"to segment new images: medseg predict {job.folder.path} IMAGES -o MASKS")
     return metrics
 
 

@@ -43,7 +43,14 @@ class RunFolder:
         self._stale = False
         stored = self.path / "recipe.yaml"
         if stored.is_file():
-            text = stored.read_text(encoding="utf-8")
+            text = _read(stored)
+            if not text.startswith("# Resolved recipe"):
+                raise InputError(
+                    "the run folder holds a recipe.yaml that no run wrote",
+                    file=stored,
+                    expected="a new folder, or one that medseg made",
+                    remedy="choose another with run_dir=FOLDER",
+                )
             different = [key for key in recipe.differences(text) if key not in _FREE]
             if different and self._begun() and not overwrite:
                 raise InputError(
@@ -108,9 +115,10 @@ class RunFolder:
 
     def _ledger(self) -> dict[str, str]:
         try:
-            return json.loads((self / "stages.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            ledger = json.loads((self / "stages.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return {}
+        return ledger if isinstance(ledger, dict) else {}
 
 
 def digest(*parts: Any) -> str:
@@ -123,6 +131,18 @@ def digest(*parts: Any) -> str:
 def files_state(files: Sequence[Path]) -> list[list[Any]]:
     """Give path, size and time of change of files; a missing one counts as such."""
     return [_state(file) for file in files]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "the file cannot be read as text",
+            file=path,
+            found=str(error),
+            remedy="choose another folder with run_dir=FOLDER, or delete this file",
+        ) from error
 
 
 def _state(path: Any) -> list[Any]:

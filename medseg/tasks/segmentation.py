@@ -180,7 +180,8 @@ class SegmentationTask(pl.LightningModule):
 
     def _trainer_progress(self) -> float:
         """Measure progress by the trainer's own limits, for use without a training clock."""
-        if self._trainer is None:
+        # Before the first step the optimisers are made, and nobody knows the training's end yet.
+        if self._trainer is None or self.global_step == 0:
             return 0.0
         total = self.trainer.estimated_stepping_batches
         if total in (0, float("inf")):

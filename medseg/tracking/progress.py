@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _REDRAW_SECONDS = 0.2
+_LINE_SECONDS = 30.0  # between lines where there is no terminal
 
 
 class TrainingProgress(pl.Callback):
@@ -48,7 +49,7 @@ class TrainingProgress(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose between bar and lines."""
-        self._began = time.monotonic()
+        self._began = self._drawn = time.monotonic()
         if self.quiet or not trainer.is_global_zero:
             return
         from rich.console import Console
@@ -81,9 +82,11 @@ class TrainingProgress(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         """Move the bar, a few times a second at most."""
-        if self._bar is None or self._training is None:
-            return
         now = time.monotonic()
+        if self._bar is None or self._training is None:
+            if self.console is not None and now - self._drawn >= _LINE_SECONDS:
+                self._print(trainer, classes=False)
+            return
         if now - self._drawn < _REDRAW_SECONDS:
             return
         self._drawn = now
@@ -115,10 +118,15 @@ class TrainingProgress(pl.Callback):
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if self.quiet or not fitting or not trainer.is_global_zero or self.console is None:
             return
+        self._print(trainer, classes=True)
+
+    def _print(self, trainer: pl.Trainer, *, classes: bool) -> None:
+        self._drawn = time.monotonic()
         line = (
-            f"{self.fraction():4.0%}  {clock(time.monotonic() - self._began)}  "
-            f"step {trainer.global_step}  {self._metrics(trainer, classes=True)}"
+            f"{self.fraction():4.0%}  {clock(self._drawn - self._began)}  "
+            f"step {trainer.global_step}  {self._metrics(trainer, classes=classes)}"
         )
+        assert self.console is not None
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

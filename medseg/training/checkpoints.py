@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -141,6 +142,9 @@ class Checkpoints(pl.callbacks.Checkpoint):
         write_text(self._history_file, json.dumps(entries, indent=1))
 
 
+_GO_ON = "`medseg run`, or `medseg fit --resume`, goes on from last.ckpt"
+
+
 class StopAtSignal(pl.Callback):
     """Turns Ctrl-C and SIGTERM into a stop at the next safe point.
 
@@ -179,6 +183,7 @@ class StopAtSignal(pl.Callback):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = signal.Signals(number).name
+        print("\nstopping at the next safe point (once more: at once)", file=sys.stderr, flush=True)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
@@ -186,11 +191,13 @@ class StopAtSignal(pl.Callback):
         """Save and stop, if asked to."""
         if self._asked:
             self.checkpoints._save_last(trainer)
-            raise Interrupted(f"stopped by {self._asked} after step {trainer.global_step}")
+            raise Interrupted(
+                f"stopped by {self._asked} after step {trainer.global_step}; {_GO_ON}"
+            )
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
         """Stop between two cases, if asked to."""
         if self._asked:
-            raise Interrupted(f"stopped by {self._asked} during a validation")
+            raise Interrupted(f"stopped by {self._asked} during a validation; {_GO_ON}")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from medseg.data.feed.batch import Batch
+
 NEVER = 10**15  # a batch count that no training reaches
 
 
@@ -60,7 +62,8 @@ class TrainingClock(pl.Callback):
         self._step = 0
         self._validated_at = (0, 0.0)  # step and elapsed seconds of the last validation's end
         self._validation_started = 0.0
-        self.validation_seconds = 0.0  # of the slowest validation so far
+        self.validation_seconds = 0.0  # of the slowest validation so far, or an estimate
+        self._measured = 0.0
         self._validation_total = 0.0
 
     @property
@@ -100,8 +103,23 @@ class TrainingClock(pl.Callback):
         if hasattr(pl_module, "progress"):
             pl_module.progress = self.fraction  # type: ignore[assignment]
         trainer.val_check_batch = NEVER
+        if self.budget is not None and not self.validation_seconds:
+            self.validation_seconds = self._estimate_validation(trainer, pl_module)
         if self.finished():
             trainer.should_stop = True
+
+    def _estimate_validation(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
+        """Time one case, so that the first validation is no surprise to the budget."""
+        loader, predict = trainer.val_dataloaders, getattr(pl_module, "predict_logits", None)
+        if predict is None or not loader or not trainer.num_val_batches:
+            return 0.0
+        batch = next(iter(loader), None)
+        if not isinstance(batch, Batch):
+            return 0.0
+        started = self.now()
+        predict(batch.image.to(pl_module.device))
+        pl_module.train()
+        return (self.now() - started) * float(sum(trainer.num_val_batches))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
@@ -126,9 +144,13 @@ class TrainingClock(pl.Callback):
         if trainer.sanity_checking:
             return
         took = self.now() - self._validation_started
-        self.validation_seconds = max(self.validation_seconds, took)
+        # The estimate of one cold case gives way to what was measured.
+        self.validation_seconds = max(self._measured, took)
+        self._measured = self.validation_seconds
         self._validation_total += took
         self.validated()
+        if self.finished():  # a slow validation may have used up what was left
+            trainer.should_stop = True
 
     def validated(self) -> None:
         """Count the next interval from here."""

@@ -181,3 +181,62 @@ def test_a_run_folder_with_foreign_files_is_left_alone(cli, recipe, here):
     code, _, err = cli("run", recipe, "run_dir=thesis", "--overwrite")
     assert code == 2 and "thesis" in err
     assert [p.name for p in (here / "thesis").iterdir()] == ["chapter.tex"]
+
+
+def test_a_recipe_of_the_users_in_the_run_folder_is_never_replaced(cli, recipe, here):
+    (here / "project").mkdir()
+    (here / "project" / "recipe.yaml").write_text("# mine\n" + recipe.read_text())
+    code, _, err = cli("plan", here / "project" / "recipe.yaml", f"run_dir={here / 'project'}")
+    assert code == 2 and "no run wrote" in err
+    assert (here / "project" / "recipe.yaml").read_text().startswith("# mine")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[1, 2]", b"", b"{"])
+@pytest.mark.parametrize("name", ["fingerprint.json", "stages.json", "splits.json"])
+def test_damaged_artefacts_that_can_be_made_again_are(cli, recipe, here, name, content):
+    assert cli("preprocess", recipe)[0] == 0
+    (here / "runs" / "tiny" / name).write_bytes(content)
+    code, _, err = cli("preprocess", recipe)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "recipe.yaml"])
+def test_damaged_files_that_a_person_may_have_edited_are_named(cli, recipe, here, name):
+    assert cli("plan", recipe)[0] == 0
+    (here / "runs" / "tiny" / name).write_bytes(b"\xff\xfe\x00")
+    code, _, err = cli("plan", recipe)
+    assert code == 2 and name in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("where", ["file/x", "/proc/x", "file"])
+def test_a_run_folder_that_cannot_be_is_named(cli, recipe, here, where):
+    (here / "file").write_text("x")
+    code, _, err = cli("plan", recipe, f"run_dir={where}")
+    assert code == 2 and where.split("/")[-2 if "/" in where else -1] in err
+    assert "Traceback" not in err
+
+
+def test_an_absurd_spacing_is_refused_before_memory_runs_out(cli, phantom, here, recipe):
+    folder = here / "broken"
+    shutil.copytree(phantom, folder)
+
+    def stretch(data, affine):
+        affine[:3, :3] = np.diag([2000.0, 2000.0, 2000.0])
+        return data, affine
+
+    edit(first(folder, "imagesTr"), stretch)
+    edit(first(folder, "labelsTr"), stretch)
+    code, _, err = cli("preprocess", recipe, f"data.root={folder}")
+    assert code == 2 and "too large" in err and first(folder, "imagesTr").name[:11] in err
+
+
+def test_a_typo_in_the_data_folder_does_not_cost_the_old_run(cli, recipe, here):
+    assert cli("fit", recipe)[0] == 0
+    code, _, _ = cli("run", recipe, "data.root=/nowhere", "--overwrite")
+    assert code == 2
+    assert (here / "runs" / "tiny" / "fold_0" / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_several_devices_are_refused_with_a_way_out(cli, recipe):
+    code, _, err = cli("fit", recipe, "trainer.devices=2")
+    assert code == 2 and "one device" in err

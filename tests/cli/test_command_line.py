@@ -122,3 +122,36 @@ def test_json_of_a_failing_verb_leaves_standard_output_empty(cli, here):
 def test_version_is_printed(cli):
     code, out, _ = cli("--version")
     assert code == 0 and json.dumps(out).startswith('"medseg ')
+
+
+@pytest.fixture
+def pictures(here):
+    """Pictures and masks in one folder, as many public sets come."""
+    import numpy as np
+    from PIL import Image
+
+    folder = here / "eyes"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 255, (32, 32), np.uint8)).save(folder / f"eye{i}.png")
+        mask = np.zeros((32, 32), np.uint8)
+        mask[8:20, 4 + i : 20] = 255
+        Image.fromarray(mask).save(folder / f"eye{i}_vessels.png")
+    return folder
+
+
+def test_init_and_inspect_take_a_description_of_the_layout(cli, cli_json, pictures):
+    words = (
+        "data.format=folders",
+        "data.images_folder=.",
+        "data.labels_folder=.",
+        "data.label_pattern={case}_vessels.png",
+        "data.value_map={255: 1}",
+        "data.labels={background: 0, vessel: 1}",
+    )
+    assert len(cli_json("inspect", pictures, *words)["cases"]) == 6
+    code, _, err = cli("init", pictures, "-o", "eyes.yaml", *words)
+    assert code == 0, err
+    assert cli("validate", "eyes.yaml")[0] == 0
+    assert len(cli_json("inspect", "eyes.yaml")["cases"]) == 6

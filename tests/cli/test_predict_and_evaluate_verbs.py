@@ -88,3 +88,23 @@ def test_evaluate_does_not_replace_a_file_unasked(cli, phantom, here):
     (here / "m.json").write_text("mine")
     code, _, _err = cli("evaluate", phantom / "labelsTr", phantom / "labelsTr", "-o", "m.json")
     assert code == 2 and (here / "m.json").read_text() == "mine"
+
+
+def test_references_with_longer_names_find_their_predictions(cli_json, phantom, here):
+    for folder in ("preds", "refs"):
+        (here / folder).mkdir()
+    for label in sorted((phantom / "labelsTr").glob("*.nii.gz")):
+        name = label.name.removesuffix(".nii.gz")
+        (here / "preds" / label.name).write_bytes(label.read_bytes())
+        (here / "refs" / f"sub-{name}_ct_seg-manual.nii.gz").write_bytes(label.read_bytes())
+    metrics = cli_json("evaluate", "preds", "refs")
+    assert metrics["n_cases"] == 6 and metrics["mean"]["dice"] == 1.0
+
+
+def test_predict_leaves_a_foreign_label_file_alone(cli, trained, phantom, here):
+    (here / "out").mkdir()
+    (here / "out" / "labels.json").write_text("mine")
+    image = next((phantom / "imagesTr").glob("*.nii.gz"))
+    code, _, err = cli("predict", trained, image, "-o", "out")
+    assert code == 2 and "labels.json" in err
+    assert (here / "out" / "labels.json").read_text() == "mine"

@@ -69,7 +69,7 @@ def test_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("written", "found"),
     [
-        (gzip.compress(b"image"), "a gzip file"),
+        (gzip.compress(b"image", mtime=0), "a gzip file"),
         (b"task: segmentation\nseed: 1\n", "text"),
         (b"\x89PNG\r\n\x1a\n....", "a PNG picture"),
         (pickle.dumps({"a": 1}), "a pickle"),

@@ -21,6 +21,7 @@ def simulate(clock, time, *, step_seconds, validation_seconds, start_step=0):
         sanity_checking=False,
         val_check_batch=None,
         num_val_batches=[1],
+        val_dataloaders=None,
     )
     module = SimpleNamespace(progress=None)
     clock.on_train_start(trainer, module)
@@ -49,6 +50,13 @@ def test_budget_keeps_validation_under_a_tenth_of_the_time_but_for_the_last():
         TrainingClock(budget=100, now=time), time, step_seconds=0.5, validation_seconds=4
     )
     assert 2 <= len(validations) <= 3
+
+
+def test_a_validation_that_crosses_the_limit_ends_the_training():
+    time = Time()
+    clock = TrainingClock(budget=10, validate=Every(steps=2), now=time)
+    steps, validations = simulate(clock, time, step_seconds=1, validation_seconds=30)
+    assert steps == 2 and validations == [2]
 
 
 def test_steps_end_exactly_with_ten_validations():

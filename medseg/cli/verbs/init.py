@@ -13,6 +13,7 @@ def act(arguments: Namespace) -> None:
     written = init.run(
         arguments.folder,
         arguments.output,
+        arguments.overrides,
         report=reporter(arguments),
         overwrite=arguments.overwrite,
     )

@@ -14,14 +14,15 @@ from medseg.stages import inspect, look
 def act(arguments: Namespace) -> None:
     """Inspect a recipe's data set into its run folder, or look at a data folder."""
     say = reporter(arguments)
-    if Path(arguments.recipe).is_dir():
-        dataset, found = look.at_folder(Path(arguments.recipe), report=say)
+    path = Path(arguments.recipe)
+    if path.is_dir() or path.suffix.lower() in (".csv", ".json", ".tsv"):
+        _, dataset, found = look.at_folder(path, arguments.overrides, report=say)
         notes = dataset.notes
     else:
         job = open_job(arguments)
         found = inspect.run(job)
         notes = job.dataset.notes
-    say.table("", ("", "value"), _rows(found))
+    say.table("", ("what", "found"), _rows(found))
     print_json(arguments, {**found.to_dict(), "problems": [*notes, *look.problems(found)]})
 
 
@@ -33,6 +34,11 @@ def _rows(found: Fingerprint) -> list[tuple[str, str]]:
         ("channels", ", ".join(found.channels)),
         ("labels", ", ".join(f"{k} {v}" for k, v in found.labels["values"].items())),
         ("regions", ", ".join(found.labels.get("regions") or {}) or "none"),
-        ("shape", " x ".join(f"{min(n)}-{max(n)}" for n in shapes)),
-        ("spacing (mm)", " x ".join(f"{min(s):.3g}-{max(s):.3g}" for s in spacings)),
+        ("shape", " x ".join(_span(n) for n in shapes)),
+        ("spacing (mm)", " x ".join(_span(s) for s in spacings)),
     ]
+
+
+def _span(values: tuple[float, ...]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.4g}" if low == high else f"{low:.4g}-{high:.4g}"

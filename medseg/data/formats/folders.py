@@ -107,24 +107,34 @@ def group(
 ) -> tuple[Case, ...]:
     """Group files by ``{case}`` of the image pattern; folders are searched by it.
 
+    Where a case is one file, a file of another name is a case of its own.
+
     Raises:
         InputError: a file does not fit the pattern, or a case lacks channels.
     """
     regex = _image_regex(options, channels)
+    one_file = "{channel}" not in options.image_pattern
     images: list[Path] = []
+    others: list[Case] = []
     for path in paths:
         if path.is_dir():
             images += _in_folder(path, options)
-        elif match_name(regex, options.image_pattern, path.absolute()) is None:
+        elif match_name(regex, options.image_pattern, path.absolute()) is not None:
+            images.append(path)
+        elif one_file:  # new files may be named as they like: each is a case
+            others.append(Case(files.stem_of(path), (path,)))
+        else:
             raise InputError(
                 "does not fit the image pattern",
                 file=path,
                 expected=f"data.image_pattern: {options.image_pattern}",
+                remedy="rename it; or, if each file holds all channels, add --format decathlon",
             )
-        else:
-            images.append(path)
+    if not images:
+        return tuple(others)
     found, order = _match_images(images, options, channels, paths[0])
-    return tuple(Case(name, tuple(parts[ch] for ch in order)) for name, parts in found.items())
+    cases = [Case(name, tuple(parts[ch] for ch in order)) for name, parts in found.items()]
+    return (*cases, *others)
 
 
 def _in_folder(path: Path, options: FormatOptions) -> list[Path]:

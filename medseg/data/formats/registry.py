@@ -50,7 +50,7 @@ def recognise(root: str | Path) -> Recognition:
         expected=f"one of these below it{looked}",
         found=files.first_ten(sorted(p.name for p in root.iterdir())),
         remedy="point data.root at the right folder, or describe it: data.format=folders with "
-        "data.images_folder and data.image_pattern",
+        "data.images_folder, data.labels_folder, data.image_pattern and data.label_pattern",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.atomic import cannot_write
 from medseg.data.case import LabelVolume, Volume
 from medseg.data.phantoms import brats, cells, layouts, mr
 from medseg.errors import InputError, did_you_mean
@@ -108,8 +109,13 @@ def write(
     order = _order(kind, cases, seed, shape, naming)
     target = Path(out).expanduser().absolute()
     _require_free(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(
+            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+        )
+    except OSError as error:
+        raise cannot_write(target, error) from error
     try:
         data = beside / "data"
         data.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -81,6 +82,11 @@ def preprocess(
     return Prepared(image, index, grid, tuple(record))
 
 
+# A wrong spacing in a header asks for more than any real scan: 512 x 512 x 1000 is 262 million.
+_MOST_VOXELS = 600_000_000
+_MOST_GROWTH = 50
+
+
 def plan_reorient(grid: Grid, orientation: str = "RAS") -> Reorient:
     """Find the permutation and flips that bring a 3D grid closest to ``orientation``."""
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
@@ -114,6 +120,13 @@ def plan_resample(grid: Grid, spacing: tuple[float, ...]) -> Resample | None:
     number of voxels.
     """
     shape = grid.shape_at(spacing)
+    if math.prod(shape) > max(_MOST_VOXELS, _MOST_GROWTH * math.prod(grid.shape)):
+        raise InputError(
+            "resampled to the planned spacing, the image would be too large",
+            expected=f"at most {_MOST_VOXELS:,} voxels, or {_MOST_GROWTH} times the image's own",
+            found=f"spacing {grid.spacing} mm, shape {grid.shape} -> {shape}",
+            remedy="mend the spacing in the file's header, or set plan.spacing",
+        )
     if shape == grid.shape or np.allclose(grid.spacing, spacing, rtol=SPACING_TOLERANCE, atol=0):
         return None
     return Resample(grid, shape, coarse_axis(grid.spacing, grid.resample(shape).spacing))

@@ -29,6 +29,7 @@ def problems(fingerprint: Fingerprint) -> list[str]:
     looks: tuple[Callable[[Fingerprint], Iterable[str]], ...] = (
         _types,
         _intensities,
+        _constant,
         _labels,
         _geometry,
         _duplicates,
@@ -111,6 +112,18 @@ def _intensities(fp: Fingerprint) -> Iterable[str]:
                 f"to {_number(high)} ({high_id}), {log10(high / low):.1f} orders of magnitude; "
                 f"{remedy}"
             )
+
+
+def _constant(fp: Fingerprint) -> Iterable[str]:
+    """Name images that hold nothing: every voxel zero, or one value throughout."""
+    for i, channel in enumerate(fp.channels):
+        flat = [
+            case.id
+            for case in fp.cases
+            if (values := case.nonzero[i]) is None or values.min == values.max
+        ]
+        if flat:
+            yield f"channel {channel} holds a single value in {_names(flat)}"
 
 
 def _number(value: float) -> str:
