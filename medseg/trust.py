@@ -11,13 +11,14 @@ from medseg.errors import InputError
 
 
 def trusted_class(
-    name: str, base: type | tuple[type, ...], *, trust: Collection[str], what: str
+    name: str, base: type | tuple[type, ...], *, base_name: str, trust: Collection[str], what: str
 ) -> type:
     """Import ``package.module:Class``, if its top-level package is trusted.
 
     Args:
         name: of the class.
         base: what it must be a subclass of.
+        base_name: the same as users import it: ``torch.nn.Module``.
         trust: top-level packages; only a command line or a direct call may fill it, never a recipe
             or a checkpoint.
         what: the class's part in the work, for messages: ``network``, ``loss``.
@@ -56,11 +57,9 @@ def trusted_class(
     for part in class_name.split("."):
         cls = getattr(cls, part, None)
     if not (isclass(cls) and issubclass(cls, base)):
-        bases = base if isinstance(base, tuple) else (base,)
-        names = [f"{b.__module__}.{b.__qualname__}" for b in bases]
         raise InputError(
             f"{name!r} is not a {what}",
-            expected=f"a subclass of {' or '.join(names)}",
+            expected=f"a subclass of {base_name}",
             found="nothing of that name" if cls is None else repr(cls),
         )
     return cls

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 
 from medseg.errors import InputError, Interrupted
 
+# What the system says of a full or closed disk, wherever it comes up.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
 OK, OUR_FAULT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``medseg`` and return its exit code.
 
-    0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input, with what mends
-    it.
-    130: interrupted by Ctrl-C.
+    0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input or machine, with
+    what mends it. 130: interrupted by Ctrl-C.
     """
     try:
         from medseg.cli.parser import parse
@@ -33,27 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return _reader_gone()
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            return _our_fault()
-        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
-        print("  remedy: free some space, or choose another folder", file=sys.stderr)
-        return USER_FAULT
-    except Exception:
-        return _our_fault()
+    except BrokenPipeError:
+        # The reader of our output has gone (`medseg recipes | head`); keep Python from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+            print("  remedy: free some space, or choose another folder", file=sys.stderr)
+            return USER_FAULT
+        import traceback
 
-
-def _our_fault() -> int:
-    import traceback
-
-    traceback.print_exc()
-    print("this is a fault of medseg, not yours; please report it", file=sys.stderr)
-    return OUR_FAULT
-
-
-def _reader_gone() -> int:
-    """Keep Python from complaining when the reader of our output stops (``medseg … | head``)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return OK
+        traceback.print_exc()
+        print("this is a fault of medseg, not yours; please report it", file=sys.stderr)
+        return OUR_FAULT

@@ -43,7 +43,7 @@ def resolve(name: str, *, trust: Sequence[str] = ()) -> type[nn.Module]:
     if name in ours:
         return ours[name]
     if ":" in name:
-        return trusted_class(name, nn.Module, trust=trust, what="loss")
+        return trusted_class(name, nn.Module, base_name="torch.nn.Module", trust=trust, what="loss")
     if name.startswith("monai."):
         import monai.losses
 

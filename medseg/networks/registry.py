@@ -47,7 +47,9 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type[nn.Module]:
     if name.startswith("monai."):
         return monai_network(name.removeprefix("monai."))
     if ":" in name:
-        return trusted_class(name, nn.Module, trust=trust, what="network")
+        return trusted_class(
+            name, nn.Module, base_name="torch.nn.Module", trust=trust, what="network"
+        )
     close = difflib.get_close_matches(name, OURS, n=1)
     raise InputError(
         f"there is no network named {name!r}",

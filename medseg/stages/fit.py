@@ -82,6 +82,7 @@ def training_state(job: Job, plan: Plan, train: list[str], val: list[str]) -> st
     recipe = build.plain(job.recipe)
     for key in ("name", "run_dir", "logger", "inference", "evaluation", "data"):
         recipe.pop(key, None)
+    recipe["trainer"].pop("devices")
     return digest(job.data_state, plan.to_dict(), recipe, train, val)
 
 

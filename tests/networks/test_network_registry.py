@@ -249,8 +249,8 @@ def test_an_own_network_must_be_a_network(own_package, name, message):
         resolve(name, trust=["their_networks", "their_absent"])
 
 
-def test_a_missing_import_inside_an_own_module_stays_visible(own_package):
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+def test_a_missing_import_inside_an_own_module_is_named(own_package):
+    with pytest.raises(InputError, match="pip install a_module_that_is_not_there"):
         resolve("their_broken:Net", trust=["their_broken"])
 
 

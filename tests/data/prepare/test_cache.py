@@ -16,8 +16,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medseg import atomic, cache, sources
+from medseg import atomic
 from medseg.data.case import Case, Dataset
+from medseg.data.prepare import cache, sources
 from medseg.data.prepare.cache import Cache, load, prepare_dataset
 from medseg.data.prepare.entry import intact, sample_locations, verify
 from medseg.data.prepare.steps import invert_index_array

@@ -31,6 +31,9 @@ BUILTIN: dict[str, type[BatchTransform]] = {
 }
 
 
+_BASES = "medseg.data.feed.augment.BatchTransform or LoaderTransform"
+
+
 def resolve(name: str, *, trust: Collection[str] = ()) -> type:
     """Find the class behind ``gamma``, ``monai.RandFlipd``, ``torchio.RandomBlur`` or ``a.b:C``.
 
@@ -43,7 +46,7 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type:
     """
     if ":" in name:
         bases = (BatchTransform, LoaderTransform)
-        return trusted_class(name, bases, trust=trust, what="transform")
+        return trusted_class(name, bases, base_name=_BASES, trust=trust, what="transform")
     if name in BUILTIN:
         return BUILTIN[name]
     home, _, short = name.partition(".")
