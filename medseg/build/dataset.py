@@ -62,6 +62,12 @@ def format_options(recipe: Recipe) -> dict[str, Any]:
     return {key: data[key] for key in keys if data[key]}
 
 
+def portable_options(recipe: Recipe) -> dict[str, Any]:
+    """Return `format_options` without what comes from the environment: checkpoints travel."""
+    written = recipe.to_dict()["data"]
+    return {k: v for k, v in format_options(recipe).items() if "${" not in str(written[k])}
+
+
 def _phantom(recipe: Recipe, run_dir: Path, progress: Callable[[int, int], None] | None) -> Path:
     phantom = recipe.data.phantom
     if phantom is None:

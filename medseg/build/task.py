@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from medseg import __version__
-from medseg.build.dataset import format_options, plain
+from medseg.build.dataset import plain, portable_options
 from medseg.data.case import Dataset
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
@@ -59,7 +59,7 @@ def build_task(
             "network": record,
             "plan": plan.to_dict(),
             "channels": list(dataset.channels),
-            "format": {"name": dataset.format, "options": format_options(recipe)},
+            "format": {"name": dataset.format, "options": portable_options(recipe)},
             "inference": inference,
             "recipe": recipe.to_yaml(),
             "version": __version__,
