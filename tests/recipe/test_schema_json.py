@@ -1,13 +1,12 @@
 import json
 
+import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
 from medseg.recipe import json_schema, load
 from medseg.recipe.schema_json import FILE, to_text
 from medseg.recipe.shipped import shipped
-
-jsonschema = pytest.importorskip("jsonschema")
 
 
 @pytest.fixture(scope="module")
