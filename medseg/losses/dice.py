@@ -100,7 +100,8 @@ class DiceLoss(nn.Module):
 
     Args:
         squared_denominator: ``Σ p² + Σ t²`` in the denominator instead of ``Σ p + Σ t``.
-        batch: one Dice over all patches of the batch instead of one per patch.
+        batch: one Dice over all patches of the batch instead of one per patch; ``None``: as the
+            plan says where there is one, else not.
         include_background: count class 0 too.
         smooth: added to numerator and denominator; must be positive.
         class_weights: one per class, background first; weigh the average over classes.
@@ -110,7 +111,7 @@ class DiceLoss(nn.Module):
         self,
         *,
         squared_denominator: bool = False,
-        batch: bool = False,
+        batch: bool | None = None,
         include_background: bool = False,
         smooth: float = 1e-5,
         class_weights: Sequence[float] | None = None,
@@ -118,7 +119,7 @@ class DiceLoss(nn.Module):
         super().__init__()
         self.options: dict[str, Any] = {
             "squared_denominator": squared_denominator,
-            "batch": batch,
+            "batch": bool(batch),
             "include_background": include_background,
             "smooth": smooth,
         }

@@ -18,7 +18,8 @@ class DiceCELoss(nn.Module):
 
     Args:
         squared_denominator: ``Σ p² + Σ t²`` in Dice's denominator instead of ``Σ p + Σ t``.
-        batch: one Dice over all patches of the batch instead of one per patch.
+        batch: one Dice over all patches of the batch instead of one per patch; ``None``: as the
+            plan says where there is one, else not.
         include_background: count class 0 in Dice; cross-entropy always does.
         smooth: added to Dice's numerator and denominator; must be positive.
         class_weights: one per class, background first; weigh Dice's average over classes and
@@ -31,7 +32,7 @@ class DiceCELoss(nn.Module):
         self,
         *,
         squared_denominator: bool = False,
-        batch: bool = False,
+        batch: bool | None = None,
         include_background: bool = False,
         smooth: float = 1e-5,
         class_weights: Sequence[float] | None = None,
@@ -41,7 +42,7 @@ class DiceCELoss(nn.Module):
         super().__init__()
         self.dice_options: dict[str, Any] = {
             "squared_denominator": squared_denominator,
-            "batch": batch,
+            "batch": bool(batch),
             "include_background": include_background,
             "smooth": smooth,
         }

@@ -49,7 +49,8 @@ class RegionLoss(nn.Module):
 
     Args:
         squared_denominator: ``Σ p² + Σ t²`` in Dice's denominator instead of ``Σ p + Σ t``.
-        batch: one Dice over all patches of the batch instead of one per patch.
+        batch: one Dice over all patches of the batch instead of one per patch; ``None``: as the
+            plan says where there is one, else not.
         smooth: added to Dice's numerator and denominator; must be positive.
         class_weights: one per region; weigh the averages over regions.
         dice_weight: factor of Dice.
@@ -60,7 +61,7 @@ class RegionLoss(nn.Module):
         self,
         *,
         squared_denominator: bool = False,
-        batch: bool = False,
+        batch: bool | None = None,
         smooth: float = 1e-5,
         class_weights: Sequence[float] | None = None,
         dice_weight: float = 1.0,
@@ -69,7 +70,7 @@ class RegionLoss(nn.Module):
         super().__init__()
         self.dice_options: dict[str, Any] = {
             "squared_denominator": squared_denominator,
-            "batch": batch,
+            "batch": bool(batch),
             "smooth": smooth,
         }
         self.dice_weight = dice_weight

@@ -101,6 +101,16 @@ def create(
     return cls(**arguments)
 
 
+def leaves_batch_open(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a loss of ours leaves open over which patches its Dice is taken."""
+    cls = {**EXCLUSIVE, **REGIONS}.get(name)
+    return (
+        cls is not None
+        and "batch" in inspect.signature(cls).parameters
+        and arguments.get("batch") is None
+    )
+
+
 def _unknown(name: str, ours: Sequence[str]) -> InputError:
     known = list(ours)
     if name.startswith("monai."):

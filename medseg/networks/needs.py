@@ -37,6 +37,17 @@ class NetworkNeeds:
             return f"two voxels must be left at the coarsest stage, whose stride is {self.stride}"
         return None
 
+    def within(self, flat: int) -> NetworkNeeds | None:
+        """Return what is wanted of the other axes, or ``None`` if axis ``flat`` cannot be 1."""
+        if self.divisor[flat] != 1 or self.minimum[flat] != 1:
+            return None
+        rest = [axis for axis in range(len(self.divisor)) if axis != flat]
+        return NetworkNeeds(
+            tuple(self.divisor[axis] for axis in rest),
+            tuple(self.minimum[axis] for axis in rest),
+            tuple(self.stride[axis] for axis in rest) if self.stride else None,
+        )
+
     def enlarged(self, size: Sequence[int]) -> tuple[int, ...]:
         """Return the smallest size that fits and holds ``size``."""
         rounded = [

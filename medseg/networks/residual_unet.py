@@ -9,9 +9,7 @@ from torch import nn
 from medseg.networks.blocks.convolution import ConvNormAct
 from medseg.networks.blocks.residual import ResidualStack
 from medseg.networks.encoder_decoder import EncoderDecoder
-from medseg.networks.topology import PerStage, Topology, counts_per_stage
-
-_PUBLISHED_BLOCKS = (1, 3, 4, 6)
+from medseg.networks.topology import PerStage, Topology, counts_per_stage, published_blocks
 
 
 class ResidualUNet(EncoderDecoder):
@@ -58,7 +56,7 @@ class ResidualUNet(EncoderDecoder):
             spatial_dims=spatial_dims, features=features, strides=strides, kernels=kernels
         )
         if blocks_per_stage is None:
-            blocks_per_stage = [*_PUBLISHED_BLOCKS, *[6] * topology.stages][: topology.stages]
+            blocks_per_stage = published_blocks(topology.stages)
         counts = counts_per_stage("blocks_per_stage", blocks_per_stage, topology.stages)
         channels = (topology.features[0], *topology.features)
         stages: list[nn.Module] = [

@@ -87,6 +87,11 @@ class Topology:
         return cls(spatial_dims, features, full_strides, full_kernels)
 
 
+def published_blocks(stages: int) -> tuple[int, ...]:
+    """Give the residual blocks per encoder stage of nnU-Net Revisited: 1, 3, 4, then 6s."""
+    return (1, 3, 4, *[6] * stages)[:stages]
+
+
 def counts_per_stage(name: str, value: Sequence[int] | int, stages: int) -> tuple[int, ...]:
     """Read one count for all stages, or one for each.
 

@@ -173,6 +173,21 @@ MONAI: dict[str, Callable[[PlanNumbers, Mapping[str, Any]], Arguments]] = {
     "VNet": monai_vnet,
 }
 
+# Of MONAI's networks only these are built as the plan says; see `by_signature`.
+_PLANNED = {"attentionunet", "dynunet", "unet"}
+
+
+def ignored(name: str) -> tuple[str, ...]:
+    """Return which of ``features``, ``strides`` and ``kernels`` a network takes no notice of.
+
+    Args:
+        name: as in a recipe. Of a class of the user's own nothing is known before it is imported.
+    """
+    if not name.startswith("monai.") or name.removeprefix("monai.").lower() in _PLANNED:
+        return ()
+    return STRUCTURE
+
+
 _SYNONYMS = {
     "spatial_dims": ("spatial_dims", "dimensions", "ndim"),
     "in_channels": ("in_channels", "in_chans", "input_channels", "n_channels", "num_channels"),

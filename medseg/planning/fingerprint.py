@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
 # Hounsfield units mean the same in every scanner; a cone-beam CT's grey values do not.
 _CT_NAMES = {"ct", "cta", "ncct", "cect", "ldct", "hu"}
 
+Modality = Literal["ct", "none", "minmax", "rgb", "other"]
 
-@dataclass(frozen=True)
+_NNUNET_NAMES: Mapping[str, Modality] = {
+    "nonorm": "none",
+    "rescale_to_0_1": "minmax",
+    "rgb_to_0_1": "rgb",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Intensity:
     """Statistics of one channel's values over a set of voxels, in the units of the image.
 
@@ -32,7 +41,7 @@ class Intensity:
     p99_5: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaseFingerprint:
     """What one labelled case is.
 
@@ -97,8 +106,8 @@ class Fingerprint:
         return len(self.cases[0].shape)
 
     @property
-    def modalities(self) -> tuple[Literal["ct", "other"], ...]:
-        """Per channel: ``ct`` where its name says so, else ``other``."""
+    def modalities(self) -> tuple[Modality, ...]:
+        """Per channel, what its name says of its values."""
         return tuple(modality(name) for name in self.channels)
 
     @property
@@ -115,6 +124,17 @@ class Fingerprint:
         """Return plain containers for JSON."""
         return _plain(asdict(self))
 
+    def to_json(self) -> str:
+        """Return `to_dict` as text, a case a line; the cases are never dicts all at once."""
+        head = json.dumps(_plain(asdict(replace(self, cases=()))))
+        cases = ",\n  ".join(json.dumps(_plain(asdict(case))) for case in self.cases)
+        return head.replace('"cases": []', f'"cases": [\n  {cases}\n ]', 1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Fingerprint:
+        """Rebuild from `to_json`, or from any JSON of `to_dict`."""
+        return cls.from_dict(json.loads(text, object_hook=_at_once))
+
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Fingerprint:
         """Rebuild from `to_dict`."""
@@ -126,13 +146,27 @@ class Fingerprint:
         )
 
 
-def modality(channel: str) -> Literal["ct", "other"]:
-    """Tell from a channel's name whether its values are Hounsfield units."""
+def modality(channel: str) -> Modality:
+    """Tell from a channel's name what its values are.
+
+    Hounsfield units, or one of the names by which nnU-Net's data sets ask for a scheme:
+    ``noNorm``, ``rescale_to_0_1``, ``rgb_to_0_1``; anything else is ``other``.
+    """
+    asked = _NNUNET_NAMES.get(channel.strip().lower())
+    if asked is not None:
+        return asked
     words = {word for word in re.split(r"[^a-z0-9]+", channel.lower()) if word}
     return "ct" if words & _CT_NAMES else "other"
 
 
-def _case(state: Mapping[str, Any]) -> CaseFingerprint:
+def _at_once(state: dict[str, Any]) -> Any:
+    """Turn what is a case into one as soon as it is read: it takes a tenth of the memory."""
+    return _case(state) if "label_voxels" in state and "cropped_shape" in state else state
+
+
+def _case(state: Mapping[str, Any] | CaseFingerprint) -> CaseFingerprint:
+    if isinstance(state, CaseFingerprint):
+        return state
     return CaseFingerprint(
         id=state["id"],
         shape=tuple(int(n) for n in state["shape"]),

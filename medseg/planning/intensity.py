@@ -9,7 +9,14 @@ from medseg.errors import InputError
 from medseg.planning.fingerprint import Intensity
 from medseg.planning.plan import Normalisation
 
-Scheme = Literal["ct", "zscore", "none"]
+Scheme = Literal["ct", "zscore", "minmax", "none"]
+
+# What a channel's modality may ask for by name. The colours of a picture reach from 0 to 255.
+_ASKED = {
+    "none": Normalisation(scheme="none"),
+    "minmax": Normalisation(scheme="minmax"),
+    "rgb": Normalisation(scheme="ct", lower=0.0, upper=255.0, mean=0.0, std=255.0),
+}
 
 # Below this median share of non-zero voxels the zeros are a mask (a skull-stripped brain), and
 # z-score leaves them out.
@@ -26,7 +33,8 @@ def normalisations(
     """Return one normalisation per channel, and why.
 
     Args:
-        modalities: per channel, ``ct`` (any case) or anything else.
+        modalities: per channel (any case) ``ct``; ``none``, ``minmax`` or ``rgb``, which ask for a
+            scheme; anything else is z-scored.
         foreground: per channel, statistics over the labelled voxels of the data set.
         crop_ratio: median volume of the non-zero box as a fraction of the image; 1 where images are
             not cropped.
@@ -38,9 +46,12 @@ def normalisations(
     masked = crop_ratio < MASKED_BELOW
     schemes, reasons = [], []
     for channel, (modality, stats) in enumerate(zip(modalities, foreground, strict=True)):
-        is_ct = modality.lower() == "ct"
+        is_ct, asked = modality.lower() == "ct", _ASKED.get(modality.lower())
         if given is not None:
             schemes.append(_completed(given[channel], stats, masked))
+        elif asked is not None:
+            schemes.append(asked)
+            reasons.append(f"channel {channel} asks for {modality.lower()}")
         elif is_ct and stats is not None:
             schemes.append(_ct(stats))
             reasons.append(f"channel {channel} is CT: the foreground's 0.5 and 99.5 percentiles")

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medseg.errors import InputError
 from medseg.planning.plan import Normalisation
 from medseg.planning.pooling import PerAxis
 
-KEYS = (
-    "orientation",
-    "crop",
-    "spacing",
-    "normalisation",
-    "patch_size",
-    "batch_size",
-    "strides",
-    "kernels",
-    "features",
-)
+Reader = Callable[[Any], Any]
+
+PREPROCESSING = ("orientation", "crop", "spacing", "normalisation")
+NETWORK = ("patch_size", "batch_size", "strides", "kernels", "features", "batch_dice")
 
 
-def read(overrides: Mapping[str, Any], *, spatial_dims: int, channels: int) -> dict[str, Any]:
-    """Check the values that the user gave and return them in the plan's types.
+def check_keys(overrides: Mapping[str, Any]) -> None:
+    """Refuse keys that no plan has.
+
+    Raises:
+        InputError: an unknown key; the message names it and the likeliest that was meant.
+    """
+    known = (*PREPROCESSING, *NETWORK)
+    for key in overrides:
+        if key in ("configuration", "preset"):
+            raise InputError(
+                f"plan.{key} decides what is planned, so it stands in the recipe",
+                remedy=f"set plan.{key} there, or on the command line",
+            )
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"plan.{key}: unknown key{hint}", expected=", ".join(known))
+
+
+def preprocessing(
+    overrides: Mapping[str, Any], *, spatial_dims: int, channels: int
+) -> dict[str, Any]:
+    """Check what the user fixed of the preprocessing, and return it in the plan's types.
 
     Args:
         overrides: keys as in plan.yaml; ``None`` values count as not given. One number stands for
@@ -34,28 +48,44 @@ def read(overrides: Mapping[str, Any], *, spatial_dims: int, channels: int) -> d
         channels: channels of the images.
 
     Raises:
-        InputError: an unknown key, or a value of the wrong form; the message names the key.
+        InputError: a value of the wrong form; the message names the key.
     """
-    unknown = [key for key in overrides if key not in KEYS]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], KEYS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"plan.{unknown[0]}: unknown key{hint}", expected=", ".join(KEYS))
-    given = {key: value for key, value in overrides.items() if value is not None}
-    for key, read_value in {
+    readers: dict[str, Reader] = {
         "spacing": lambda v: _per_axis("spacing", v, spatial_dims, float),
-        "patch_size": lambda v: _per_axis("patch_size", v, spatial_dims, int),
-        "strides": lambda v: _per_stage("strides", v, spatial_dims),
-        "kernels": lambda v: _per_stage("kernels", v, spatial_dims),
-        "features": _features,
-        "batch_size": lambda v: _numbers("batch_size", [v], int)[0],
         "normalisation": lambda v: _normalisations(v, channels),
         "crop": _crop,
         "orientation": lambda v: _orientation(v, spatial_dims),
-    }.items():
-        if key in given:
-            given[key] = read_value(given[key])
-    return given
+    }
+    return _read(overrides, readers)
+
+
+def network(
+    overrides: Mapping[str, Any], *, spatial_dims: int, flat: int | None = None
+) -> dict[str, Any]:
+    """Check what the user fixed of patch, batch and network, and return it in the plan's types.
+
+    Args:
+        overrides: as for `preprocessing`.
+        spatial_dims: likewise.
+        flat: the axis along which slices are stacked; along it, one number for all axes means 1.
+
+    Raises:
+        InputError: a value of the wrong form; the message names the key.
+    """
+    readers: dict[str, Reader] = {
+        "patch_size": lambda v: _per_axis("patch_size", v, spatial_dims, int, flat),
+        "strides": lambda v: _per_stage("strides", v, spatial_dims, flat),
+        "kernels": lambda v: _per_stage("kernels", v, spatial_dims, flat),
+        "features": _features,
+        "batch_size": lambda v: _numbers("batch_size", [v], int)[0],
+        "batch_dice": _batch_dice,
+    }
+    return _read(overrides, readers)
+
+
+def _read(overrides: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    given = {key: overrides.get(key) for key in readers}
+    return {key: readers[key](value) for key, value in given.items() if value is not None}
 
 
 def _numbers(key: str, values: Sequence[Any], kind: type) -> tuple:
@@ -73,17 +103,24 @@ def _numbers(key: str, values: Sequence[Any], kind: type) -> tuple:
     return tuple(kind(v) for v in values)
 
 
-def _per_axis(key: str, value: Any, dims: int, kind: type) -> tuple:
-    values = list(value) if isinstance(value, Sequence) else [value] * dims
+def _per_axis(key: str, value: Any, dims: int, kind: type, flat: int | None = None) -> tuple:
+    alike = [1 if axis == flat else value for axis in range(dims)]
+    values = list(value) if isinstance(value, Sequence) else alike
     if isinstance(value, str) or len(values) != dims:
         raise InputError(f"plan.{key}: one value per axis", expected=f"{dims}", found=repr(value))
+    if flat is not None and values[flat] != 1:
+        raise InputError(
+            f"plan.{key}: slices are stacked along axis {flat}, so it must be 1 there",
+            found=repr(value),
+            remedy="give 1 on that axis, or choose another plan.configuration than 2d",
+        )
     return _numbers(key, values, kind)
 
 
-def _per_stage(key: str, value: Any, dims: int) -> tuple[PerAxis, ...]:
+def _per_stage(key: str, value: Any, dims: int, flat: int | None) -> tuple[PerAxis, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) < 2:
         raise InputError(f"plan.{key}: a list with an entry per stage", found=repr(value))
-    stages = tuple(_per_axis(key, stage, dims, int) for stage in value)
+    stages = tuple(_per_axis(key, stage, dims, int, flat) for stage in value)
     if key == "strides" and any(n != 1 for n in stages[0]):
         raise InputError(
             "plan.strides: the first stage keeps the resolution of the image",
@@ -101,6 +138,12 @@ def _features(value: Any) -> tuple[int, ...]:
             "plan.features: a list with the channels of two or more stages", found=repr(value)
         )
     return _numbers("features", value, int)
+
+
+def _batch_dice(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError("plan.batch_dice: neither true nor false", found=repr(value))
+    return value
 
 
 def _crop(value: Any) -> str:
@@ -135,7 +178,7 @@ def _normalisations(value: Any, channels: int) -> tuple[Normalisation | str, ...
 
 
 def _normalisation(entry: Any) -> Normalisation | str:
-    schemes = ("ct", "zscore", "none")
+    schemes = ("ct", "zscore", "minmax", "none")
     try:
         found = Normalisation(**entry) if isinstance(entry, Mapping) else entry
     except TypeError as error:

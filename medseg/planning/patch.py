@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from medseg.networks.needs import NetworkNeeds
 from medseg.planning.pooling import PerAxis, divisor, pad_to_multiple, pooling_strides
 
 # Voxels that the first patch has; it is far above what memory allows, so that shrinking decides.
 FIRST_PATCH = {2: 2048**2, 3: 256**3}
-
-
-class Needs(Protocol):
-    """What a network wants of its input; `medseg.networks.needs.NetworkNeeds`."""
-
-    @property
-    def divisor(self) -> PerAxis:
-        """Every axis must be a multiple of this."""
-        ...
-
-    def problem(self, size: Sequence[int]) -> str | None:
-        """Say why a size does not fit."""
-        ...
-
-    def enlarged(self, size: Sequence[int]) -> PerAxis:
-        """Return the smallest size that fits and holds this one."""
-        ...
 
 
 class Patch(NamedTuple):
@@ -36,7 +21,40 @@ class Patch(NamedTuple):
     strides: tuple[PerAxis, ...]
 
 
-def first_patch(spacing: Sequence[float], median_shape: Sequence[int]) -> PerAxis:
+@dataclass(frozen=True)
+class Poolable:
+    """The sizes that strides and network can take.
+
+    Attributes:
+        spacing: mm per axis.
+        strides: per stage, if they are given; else `pooling_strides` finds them for each size.
+        max_pools: see `pooling_strides`.
+        needs: what the network wants beyond the strides; ``None``: nothing.
+    """
+
+    spacing: tuple[float, ...]
+    strides: tuple[PerAxis, ...] | None = None
+    max_pools: int | None = None
+    needs: NetworkNeeds | None = None
+
+    def holding(self, size: Sequence[float]) -> Patch:
+        """Return the smallest patch that holds ``size`` and can be pooled as often as it."""
+        strides = self.strides or pooling_strides(self.spacing, size, max_pools=self.max_pools)
+        step = self.step(strides)
+        padded = pad_to_multiple(size, step)
+        if self.needs is not None:
+            padded = pad_to_multiple(self.needs.enlarged(padded), step)
+        return Patch(padded, tuple(strides))
+
+    def step(self, strides: Sequence[PerAxis]) -> PerAxis:
+        """Return by what each axis must be divisible for the strides and the network."""
+        own = divisor(strides)
+        if self.needs is None:
+            return own
+        return tuple(math.lcm(a, b) for a, b in zip(own, self.needs.divisor, strict=True))
+
+
+def first_patch(spacing: Sequence[float], median_shape: Sequence[float]) -> tuple[float, ...]:
     """Return a patch that is a cube in mm, clipped to the median image.
 
     Args:
@@ -48,61 +66,31 @@ def first_patch(spacing: Sequence[float], median_shape: Sequence[int]) -> PerAxi
     return tuple(min(round(scale / s), m) for s, m in zip(spacing, median_shape, strict=True))
 
 
-def pooled(
-    size: Sequence[int],
-    spacing: Sequence[float],
-    *,
-    strides: Sequence[PerAxis] | None = None,
-    max_pools: int | None = None,
-    needs: Needs | None = None,
-) -> Patch:
-    """Find the strides for a size, and round it up to what they and the network can take.
-
-    Args:
-        size: voxels per axis wanted.
-        spacing: mm per axis.
-        strides: per stage, if they are given; else `pooling_strides` finds them.
-        max_pools: see `pooling_strides`.
-        needs: what the network wants beyond the strides.
-    """
-    found = tuple(strides or pooling_strides(spacing, size, max_pools=max_pools))
-    multiple = step(found, needs)
-    padded = pad_to_multiple(size, multiple)
-    if needs is not None:
-        padded = pad_to_multiple(needs.enlarged(padded), multiple)
-    return Patch(padded, found)
-
-
 def shrink(
     patch: Patch,
-    spacing: Sequence[float],
-    median_shape: Sequence[int],
+    poolable: Poolable,
+    median_shape: Sequence[float],
     fits: Callable[[Patch], bool],
     *,
-    strides: Sequence[PerAxis] | None = None,
-    max_pools: int | None = None,
-    needs: Needs | None = None,
+    order: Sequence[int] | None = None,
 ) -> Patch:
     """Take voxels from the axis largest relative to the median image until the patch fits.
 
     Args:
         patch: where to begin.
-        spacing: mm per axis.
-        median_shape: voxels per axis of the median image at that spacing.
+        poolable: which sizes there are.
+        median_shape: voxels per axis of the median image.
         fits: tells whether a patch is small enough.
-        strides: as in `pooled`.
-        max_pools: as in `pooled`.
-        needs: as in `pooled`.
+        order: all axes; of equally large ones the last in it gives way. ``None``: as they are.
 
     Returns:
         The first patch that fits, or the smallest possible one.
     """
-    options = {"strides": strides, "max_pools": max_pools, "needs": needs}
+    axes = tuple(order or range(len(median_shape)))
     while not fits(patch):
         ratios = [n / m for n, m in zip(patch.size, median_shape, strict=True)]
-        # On ties the last axis, as nnU-Net has it.
-        order = sorted(range(len(ratios)), key=lambda axis: (ratios[axis], axis), reverse=True)
-        smaller = (_cut(patch, axis, spacing, options) for axis in order)
+        largest = sorted(axes, key=lambda axis: (ratios[axis], axes.index(axis)), reverse=True)
+        smaller = (_cut(patch, axis, poolable) for axis in largest)
         found = next((p for p in smaller if p is not None), None)
         if found is None:
             break
@@ -110,24 +98,20 @@ def shrink(
     return patch
 
 
-def step(strides: Sequence[PerAxis], needs: Needs | None) -> PerAxis:
-    """Return by what each axis must be divisible for the strides and the network."""
-    own = divisor(strides)
-    if needs is None:
-        return own
-    return tuple(math.lcm(a, b) for a, b in zip(own, needs.divisor, strict=True))
-
-
-def _cut(patch: Patch, axis: int, spacing: Sequence[float], options: dict) -> Patch | None:
-    # The step is that of the smaller patch: one pooling less may allow a finer step.
-    multiple = step(patch.strides, options["needs"])
+def _cut(patch: Patch, axis: int, poolable: Poolable) -> Patch | None:
+    """Return the next smaller patch along an axis; ``None`` where there is none."""
+    step = poolable.step(patch.strides)[axis]
     for _ in range(2):
-        size = list(patch.size)
-        size[axis] -= multiple[axis]
-        if size[axis] < 1:
+        # The step is that of the smaller patch: one pooling less may allow a finer step.
+        size = _less(patch.size, axis, step)
+        if size is None:
             return None
-        multiple = step(pooled(size, spacing, **options).strides, options["needs"])
-    size = list(patch.size)
-    size[axis] -= multiple[axis]
-    smaller = pooled(size, spacing, **options) if size[axis] >= 1 else None
+        step = poolable.step(poolable.holding(size).strides)[axis]
+    size = _less(patch.size, axis, step)
+    smaller = poolable.holding(size) if size is not None else None
     return smaller if smaller and math.prod(smaller.size) < math.prod(patch.size) else None
+
+
+def _less(size: PerAxis, axis: int, step: int) -> PerAxis | None:
+    smaller = tuple(n - step if i == axis else n for i, n in enumerate(size))
+    return smaller if smaller[axis] >= 1 else None

@@ -13,12 +13,13 @@ class Normalisation:
 
     Attributes:
         scheme: ``ct`` clips to [lower, upper], then (x - mean) / std of the data set; ``zscore``
-            uses each image's own mean and std; ``none`` leaves the values.
+            uses each image's own mean and std, ``minmax`` its least and largest value; ``none``
+            leaves the values.
         masked: z-score over the non-zero voxels only, zeros stay zero.
         lower, upper, mean, std: in the units of the image (CT: HU); used by ``ct``.
     """
 
-    scheme: Literal["ct", "zscore", "none"] = "zscore"
+    scheme: Literal["ct", "zscore", "minmax", "none"] = "zscore"
     masked: bool = False
     lower: float = 0.0
     upper: float = 0.0
@@ -54,6 +55,7 @@ class Plan:
         strides: per stage of the encoder, per axis; the first stage is all ones.
         kernels: per stage, per axis.
         features: channels per stage.
+        batch_dice: take Dice over all patches of a step at once, where the loss leaves it open.
     """
 
     preprocessing: PreprocessingPlan
@@ -62,6 +64,7 @@ class Plan:
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
     features: tuple[int, ...]
+    batch_dice: bool = False
 
     @property
     def spatial_dims(self) -> int:
@@ -89,6 +92,7 @@ class Plan:
             strides=tuple(tuple(int(n) for n in s) for s in state["strides"]),
             kernels=tuple(tuple(int(n) for n in k) for k in state["kernels"]),
             features=tuple(int(n) for n in state["features"]),
+            batch_dice=bool(state.get("batch_dice", False)),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 # An axis is not halved below this many voxels.
 MIN_EDGE = 4
@@ -12,7 +13,7 @@ PerAxis = tuple[int, ...]
 
 
 def pooling_strides(
-    spacing: Sequence[float], size: Sequence[int], *, max_pools: int | None = None
+    spacing: Sequence[float], size: Sequence[float], *, max_pools: int | None = None
 ) -> tuple[PerAxis, ...]:
     """Return the strides per stage of an encoder, the first all ones.
 
@@ -25,7 +26,14 @@ def pooling_strides(
         size: voxels per axis of the patch, not yet padded.
         max_pools: the most stages after the first.
     """
-    spacing, size = list(spacing), list(size)
+    return _strides(tuple(spacing), tuple(size), max_pools)
+
+
+@lru_cache(maxsize=4096)  # shrinking a patch asks for the same sizes again and again
+def _strides(
+    spacings: tuple[float, ...], sizes: tuple[float, ...], max_pools: int | None
+) -> tuple[PerAxis, ...]:
+    spacing, size = list(spacings), list(sizes)
     strides: list[PerAxis] = [(1,) * len(size)]
     while max_pools is None or len(strides) <= max_pools:
         axes = [axis for axis, n in enumerate(size) if n >= 2 * MIN_EDGE]
@@ -68,6 +76,6 @@ def divisor(strides: Sequence[Sequence[int]]) -> PerAxis:
     return tuple(math.prod(axis) for axis in zip(*strides, strict=True))
 
 
-def pad_to_multiple(size: Sequence[int], multiple: Sequence[int]) -> PerAxis:
+def pad_to_multiple(size: Sequence[float], multiple: Sequence[int]) -> PerAxis:
     """Round each axis up to a multiple."""
     return tuple(math.ceil(n / m) * m for n, m in zip(size, multiple, strict=True))

@@ -18,7 +18,7 @@ def target_spacing(
     The median per axis. A volume's coarsest axis takes the 10th percentile if its median is more
     than 3× the next coarsest **and** 3× its median voxel count is below the others': thick slices
     then lose less, at the price of interpolation in the thickest. It never gets finer than the
-    other axes (nnU-Net v2).
+    other axes (nnU-Net v2, which leaves it 0.00001 mm coarser).
 
     Args:
         spacings: per case, mm per axis.
@@ -47,13 +47,17 @@ def median_shape(
     spacings: Sequence[Sequence[float]],
     shapes: Sequence[Sequence[int]],
     target: Sequence[float],
-) -> tuple[int, ...]:
-    """Return the median number of voxels per axis once all cases have the ``target`` spacing."""
+) -> tuple[float, ...]:
+    """Return the median number of voxels per axis once all cases have the ``target`` spacing.
+
+    Between two cases a median may end in a half.
+    """
     resampled = [
-        [max(1, round(n * old / new)) for n, old, new in zip(shape, spacing, target, strict=True)]
+        # In this order of the factors: nnU-Net's halves round the same way.
+        [max(1, round(old / new * n)) for n, old, new in zip(shape, spacing, target, strict=True)]
         for shape, spacing in zip(shapes, spacings, strict=True)
     ]
-    return tuple(math.ceil(median(axis)) for axis in zip(*resampled, strict=True))
+    return tuple(median(axis) for axis in zip(*resampled, strict=True))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -75,3 +75,10 @@ def test_an_enlarged_size_fits_networks_that_pad_for_themselves():
 def test_the_nearest_sizes_are_named():
     assert nearest_sizes((10, 16), (4, 8)) == "(8, 16) or (12, 16)"
     assert nearest_sizes((3, 16), (4, 8)) == "(4, 16)"
+
+
+def test_what_a_network_wants_of_a_slice():
+    wanted = NetworkNeeds((16, 8, 1), (16, 32, 1), (16, 8, 1)).within(2)
+    assert wanted == NetworkNeeds((16, 8), (16, 32), (16, 8))
+    assert NetworkNeeds((16, 8, 1), (16, 32, 1)).within(0) is None
+    assert NetworkNeeds((1, 1, 1), (16, 16, 16)).within(2) is None

@@ -159,7 +159,7 @@ class TestOverrides:
     def test_patch_larger_than_the_images_is_allowed_and_stated(self):
         planned = plan(fingerprint(), overrides={"patch_size": 64})
         assert planned.plan.patch_size == (64, 64, 64)
-        assert "larger than the median image (36, 50, 35)" in planned.reasons["patch_size"]
+        assert "larger than the median image 36 x 50 x 35" in planned.reasons["patch_size"]
 
     def test_patch_that_cannot_be_pooled_is_refused_with_the_nearest(self):
         with pytest.raises(InputError, match="patch_size") as caught:
@@ -232,7 +232,7 @@ class TestOverrides:
             ({"crop": "brain"}, "no such rule"),
             ({"orientation": "RAP"}, "codes of three axes"),
             ({"orientation": "XYZ"}, "codes of three axes"),
-            ({"normalisation": "minmax"}, "no such scheme"),
+            ({"normalisation": "histogram"}, "no such scheme"),
             ({"normalisation": ["zscore", "ct"]}, "one entry per channel"),
             ({"normalisation": {"schema": "ct"}}, "schema"),
         ],

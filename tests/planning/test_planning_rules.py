@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from medseg.planning.fingerprint import Intensity
+from medseg.planning.fingerprint import Intensity, modality
 from medseg.planning.intensity import normalisations
-from medseg.planning.memory import activations, reference
+from medseg.planning.memory import GpuMemory, plain_activations, residual_activations
 from medseg.planning.patch import first_patch
 from medseg.planning.pooling import divisor, kernels, pooling_strides
 from medseg.planning.spacing import median_shape, percentile, target_spacing
@@ -102,31 +102,41 @@ class TestPatch:
 
 class TestMemory:
     @pytest.mark.parametrize("dims", [2, 3])
-    def test_counts_what_the_convolutions_of_a_real_unet_put_out(self, dims):
+    @pytest.mark.parametrize("residual", [False, True])
+    def test_counts_what_the_convolutions_of_a_real_unet_put_out(self, dims, residual):
         import torch
         from torch import nn
 
-        from medseg.networks.unet import UNet
+        from medseg.networks import ResidualUNet, UNet
 
-        strides = ((1,) * dims, (2,) * dims, (2,) * (dims - 1) + (1,))
-        network = UNet(
-            spatial_dims=dims,
-            in_channels=1,
-            num_classes=3,
-            features=(4, 6, 8),
-            strides=strides,
-            deep_supervision=True,
-        ).train()
+        shape = {
+            "spatial_dims": dims,
+            "in_channels": 1,
+            "num_classes": 3,
+            "features": (4, 6, 8, 8),
+            "strides": ((1,) * dims, (2,) * dims, (2,) * (dims - 1) + (1,), (2,) * dims),
+        }
+        blocks = (1, 3, 2, 2)
+        network = ResidualUNet(**shape, blocks_per_stage=blocks) if residual else UNet(**shape)
         counted = []
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
                 module.register_forward_hook(lambda m, i, out: counted.append(out.numel()))
-        size = (16, 8, 8)[:dims]
+        size = (16, 16, 8)[:dims]
         network(torch.zeros(1, 1, *size))
-        assert activations(size, strides, (4, 6, 8), num_classes=3) == sum(counted)
+        numbers = (size, shape["strides"], shape["features"])
+        if residual:
+            found = residual_activations(*numbers, blocks=blocks, num_classes=3)
+            # A shortcut that changes the size alone is pooled; nnU-Net counts it all the same.
+            found -= 8 * math.prod(n // d for n, d in zip(size, network.divisor, strict=True))
+        else:
+            found = plain_activations(*numbers, num_classes=3)
+        assert found == sum(counted)
 
     def test_reference_grows_with_the_memory(self):
-        assert reference(3, 24) == 3 * reference(3, 8)
+        limit = GpuMemory(8, {3: 560.0}, batch={3: 2}, least={3: 2})
+        assert limit.room((1, 1, 1), 560) == 2
+        assert limit.scaled(24).room((1, 1, 1), 560) == 6
 
 
 class TestNormalisation:
@@ -153,3 +163,17 @@ class TestNormalisation:
         (found,), reason = normalisations(["CT"], [None], crop_ratio=1.0)
         assert found.scheme == "zscore"
         assert "without a labelled voxel" in reason
+
+    @pytest.mark.parametrize(
+        ("channel", "scheme", "scale"),
+        [
+            ("noNorm", "none", 1.0),
+            ("rescale_to_0_1", "minmax", 1.0),
+            ("rgb_to_0_1", "ct", 255.0),
+            ("zscore", "zscore", 1.0),
+            ("R", "zscore", 1.0),
+        ],
+    )
+    def test_names_that_ask_for_a_scheme_get_it(self, channel, scheme, scale):
+        (found,), _ = normalisations([modality(channel)], [HU], crop_ratio=1.0)
+        assert (found.scheme, found.std) == (scheme, scale)
