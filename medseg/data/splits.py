@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def check_splits(
                 expected="ids of labelled cases",
                 found=_first_ten(unknown) + (f"; {hint}" if hint else ""),
             )
-        twice = sorted({n for part in (train, val) for n in part if part.count(n) > 1})
+        twice = sorted({n for part in (train, val) for n, k in Counter(part).items() if k > 1})
         both = sorted(set(train) & set(val))
         if twice or both:
             raise InputError(

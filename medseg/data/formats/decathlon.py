@@ -19,6 +19,7 @@ Source: Simpson et al., arXiv 1902.09063.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,8 +52,8 @@ def recognise(root: Path) -> Recognition | None:
 
 def is_numbered(root: Path, state: dict[str, Any]) -> bool:
     """Tell nnU-Net's first version from the Decathlon: it lists ``x.nii.gz``, stores ``x_0000``."""
-    names = {p.name for p in files.list_images(root / "imagesTr")}
-    listed = {Path(str(image)).name for image in map(_image_of, state["training"])}
+    names = set(files.image_names(root / "imagesTr"))
+    listed = {_name(image) for image in map(_image_of, state["training"])}
     return not listed & names and any(
         re.sub(r"_\d{4}(?=\.)", "", name, count=1) in listed for name in names
     )
@@ -135,7 +136,11 @@ def _image_of(item: Any) -> Any:
 
 
 def _is_macos(item: Any) -> bool:
-    return Path(str(_image_of(item))).name.startswith("._")
+    return _name(_image_of(item)).startswith("._")
+
+
+def _name(path: Any) -> str:
+    return str(path).replace("\\", "/").rpartition("/")[2]
 
 
 def _entry(root: Path, item: Any, source: Path) -> Case:
@@ -189,8 +194,9 @@ def _notes(root: Path, state: dict[str, Any], cases: Sequence[Case]) -> list[str
     stated = state.get("numTraining")
     if stated is not None and stated != len(cases):
         notes.append(f"dataset.json states numTraining {stated}, but lists {len(cases)} cases")
-    listed = {image for case in cases for image in case.images}
-    extra = [p.name for p in files.list_images(root / "imagesTr") if p not in listed]
+    listed = {str(image) for case in cases for image in case.images}
+    folder = f"{root / 'imagesTr'}{os.sep}"
+    extra = [n for n in files.image_names(root / "imagesTr") if folder + n not in listed]
     if extra:
         notes.append(
             f"{files.count(len(extra), 'image')} in imagesTr are not listed in dataset.json and "

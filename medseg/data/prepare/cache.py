@@ -1,133 +1,35 @@
 """Preprocessed cases on disk, keyed by everything that decides their contents.
 
 An entry is a folder named ``<case>-<key>``; the key is a hash of the bytes of the case's files,
-the preprocessing part of the plan, the label scheme and value map, and `SCHEMA`. Change a patch
-size and every entry is found again; change a spacing and none is. An entry is built in a temporary
-folder and renamed, so that at any moment it is whole or absent, however many processes share the
-cache and whenever they are killed.
+the preprocessing part of the plan, the label scheme and value map, and `making.SCHEMA`. Change a
+patch size and every entry is found again; change a spacing and none is. An entry is built in a
+temporary folder and renamed, so that at any moment it is whole or absent, however many processes
+share the cache and whenever they are killed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import secrets
-import shutil
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from medseg.atomic import cannot_write, flush
 from medseg.data.case import Case, Dataset
-from medseg.data.prepare import entry as entries
-from medseg.data.prepare.entry import CachedCase, load
+from medseg.data.prepare import making
+from medseg.data.prepare.entry import CachedCase, load, verified_row
+from medseg.data.prepare.index import CacheIndex, Ledger
+from medseg.data.prepare.lazy import LazyCase, Verified
+from medseg.data.prepare.making import Maker, Repair, key_of
 from medseg.data.prepare.pool import Progress, map_cases
-from medseg.data.prepare.preprocess import preprocess
-from medseg.data.prepare.reading import read_image, read_label
-from medseg.data.prepare.sources import Sources
+from medseg.data.prepare.row import Row
+from medseg.data.prepare.sources import Sources, Stamp
+from medseg.data.prepare.space import DiskFull, gigabytes
+from medseg.data.prepare.store import Cache
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
 from medseg.planning.plan import PreprocessingPlan
 
-# Raise it when preprocessing comes to give other numbers for the same plan.
-SCHEMA = 1
+_MOST_NAMES = 3
 
-_TEMPORARY = ".tmp-"
-_STALE_SECONDS = 3600.0
-
-__all__ = ["SCHEMA", "Cache", "CacheIndex", "CachedCase", "load", "prepare_dataset"]
-
-
-@dataclass(frozen=True)
-class CacheIndex:
-    """Where each case of a data set lies.
-
-    Attributes:
-        root: the cache.
-        entries: case id -> folder, in the order of the data set.
-        built: ids of the cases that were not there before.
-    """
-
-    root: Path
-    entries: Mapping[str, Path]
-    built: tuple[str, ...] = ()
-
-    def load(self, case_id: str, *, mmap: bool = True) -> CachedCase:
-        """Open one case."""
-        return load(self.entries[case_id], mmap=mmap)
-
-    def load_all(
-        self, case_ids: Sequence[str] | None = None, *, mmap: bool = True
-    ) -> list[CachedCase]:
-        """Open several cases, or all."""
-        return [self.load(case_id, mmap=mmap) for case_id in case_ids or self.entries]
-
-
-class Cache:
-    """A folder of entries.
-
-    Args:
-        root: made when the first entry is written.
-    """
-
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
-
-    def path(self, case_id: str, key: str) -> Path:
-        """Name an entry's folder."""
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", case_id)[:80].lstrip(".") or "case"
-        return self.root / f"{safe}-{key[:24]}"
-
-    @contextmanager
-    def writing(self, final: Path) -> Iterator[Path]:
-        """Give an empty folder that becomes the entry ``final`` when the block ends well.
-
-        Raises:
-            InputError: the disk is full or read-only; nothing is left behind.
-        """
-        name = f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        temporary = self.root / name
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            flush(temporary)
-            self._publish(temporary, final)
-        except OSError as error:
-            raise cannot_write(final, error) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-    def _publish(self, temporary: Path, final: Path) -> None:
-        for _ in range(10):
-            try:
-                temporary.rename(final)
-                flush(self.root)
-                return
-            except OSError:
-                if not final.is_dir():
-                    raise
-            if entries.verify(final):  # another process was faster
-                return
-            # Memory maps of the old files stay readable: their inodes live until they are closed.
-            aside = temporary.with_name(f"{temporary.name}.old")
-            with suppress(FileNotFoundError):
-                final.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        raise OSError(f"{final} keeps coming back damaged")
-
-    def sweep(self) -> None:
-        """Remove what killed processes left: of processes that ended, or an hour old."""
-        for left in self.root.glob(f"{_TEMPORARY}*"):
-            with suppress(OSError):
-                age = time.time() - left.stat().st_mtime
-                if age > _STALE_SECONDS or _owner_ended(left.name):
-                    shutil.rmtree(left, ignore_errors=True)
+__all__ = ["Cache", "CacheIndex", "CachedCase", "LazyCase", "load", "prepare_dataset"]
 
 
 def prepare_dataset(
@@ -138,8 +40,13 @@ def prepare_dataset(
     workers: int = 0,
     progress: Progress | None = None,
     verify: bool = False,
+    say: Callable[[str], None] | None = None,
+    before: Callable[[Sequence[str]], None] | None = None,
 ) -> CacheIndex:
     """Preprocess the labelled cases that the cache does not hold yet.
+
+    Entries that were touched since they were made are compared with their checksums, and made anew
+    if they are not what was written; those of an older `making.SCHEMA` are removed.
 
     Args:
         dataset: its ``cases``, not its ``unlabelled`` ones.
@@ -147,76 +54,121 @@ def prepare_dataset(
         cache_dir: shared freely between runs and processes.
         workers: processes; 0 works in this one.
         progress: called with (cases done, cases in all) of those that must be built.
-        verify: read the entries that are there and compare checksums, not only sizes.
+        verify: read all entries that are there and compare checksums.
+        say: told what is made anew, and why.
+        before: called with the ids of the cases to build, before they are.
 
     Raises:
-        InputError: a case cannot be read or does not fit, or the disk is full; `InputErrors` names
-            all the cases that fail. Those that do not are in the cache.
+        InputError: a case cannot be read or does not fit; `InputErrors` names all the cases that
+            fail. Those that do not are in the cache.
+        DiskFull: the disk is full; what is done is kept.
     """
     cache = Cache(cache_dir)
     cache.sweep()
-    whole = entries.verify if verify else entries.intact
-    sources = Sources(cache.root / "sources.json")
-    found: dict[str, Path] = {}
-    missing: dict[str, tuple[Case, Path, str]] = {}
-    settings = _settings(dataset, plan)
+    ledger, sources = Ledger(cache.root, making.SCHEMA), Sources(cache.root / "sources.json")
+    maker = Maker(cache, plan, dataset.labels, dict(dataset.value_map), len(dataset.channels))
+    settings = maker.settings()
+    names: dict[str, str] = {}
+    rows: dict[str, Row] = {}
+    jobs: dict[str, tuple[Case, str, tuple[Stamp, ...]]] = {}
     for case in dataset.cases:
-        key = _key(case, settings, sources)
-        path = found[case.id] = cache.path(case.id, key)
-        if not whole(path):
-            missing[case.id] = (case, path, key)
+        key, stamps = key_of(case, settings, sources)
+        name = names[case.id] = cache.name(case.id, key)
+        row = None if verify else ledger.current(name)
+        if row is None:
+            jobs[case.id] = (case, key, stamps)
+        else:
+            rows[case.id] = row
     sources.save()
-    how = (plan, dataset.labels, dict(dataset.value_map), len(dataset.channels))
-    jobs = [(case.id, (cache, case, path, key, *how)) for case, path, key in missing.values()]
-    map_cases(_build, jobs, workers=workers, progress=progress)
-    return CacheIndex(cache.root, found, tuple(missing))
+    _compare(cache, ledger, names, jobs, rows, workers=workers, say=say or _silent)
+    _remove_outdated(cache, ledger, say or _silent)
+    built = tuple(jobs)
+    if built and before is not None:
+        before(built)
 
+    def keep(position: int, row: Row) -> None:
+        case_id = built[position]
+        rows[case_id] = row
+        ledger.add(names[case_id], row)
 
-def _build(
-    cache: Cache,
-    case: Case,
-    path: Path,
-    key: str,
-    plan: PreprocessingPlan,
-    labels: LabelScheme,
-    value_map: Mapping[int, int],
-    channels: int,
-) -> None:
-    if case.label is None:
-        raise InputError("the case has no label", file=case.images[0])
-    volume = read_image(case, channels=channels)
-    label = read_label(case.label, labels, value_map=value_map, like=volume)
-    prepared = preprocess(volume, plan, label)
-    del volume, label
-    with cache.writing(path) as folder:
-        entries.write(folder, case.id, prepared, {"key": key, "schema": SCHEMA})
-
-
-def _settings(dataset: Dataset, plan: PreprocessingPlan) -> str:
-    state: dict[str, Any] = {
-        "schema": SCHEMA,
-        "plan": asdict(plan),
-        "labels": dataset.labels.to_dict(),
-        "value_map": sorted((int(k), int(v)) for k, v in dataset.value_map.items()),
-        "channels": len(dataset.channels),
-    }
-    return json.dumps(state, sort_keys=True)
-
-
-def _key(case: Case, settings: str, sources: Sources) -> str:
-    files = (*case.images, *([case.label] if case.label else []))
-    parts = [case.id, settings, *(sources.digest(file) for file in files)]
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-
-
-def _owner_ended(name: str) -> bool:
-    host, _, rest = name.removeprefix(_TEMPORARY).rpartition("-")[0].rpartition("-")
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
     try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+        map_cases(
+            maker.build,
+            list(jobs.items()),
+            workers=workers,
+            progress=progress,
+            keep=keep,
+            fatal=(DiskFull,),
+        )
+    except DiskFull as error:
+        raise _how_much(error, rows, left=len(jobs) - sum(i in rows for i in built)) from error
+    finally:
+        with suppress(InputError):  # a full disk; the ledger is a convenience
+            ledger.save()
+    return CacheIndex(
+        cache.root,
+        {case.id: cache.root / names[case.id] for case in dataset.cases},
+        {case.id: rows[case.id] for case in dataset.cases},
+        built,
+        Repair(maker, {case.id: case for case in dataset.cases}, names, sources),
+        Verified(len(names)),
+    )
+
+
+def _compare(
+    cache: Cache,
+    ledger: Ledger,
+    names: Mapping[str, str],
+    jobs: dict[str, tuple],
+    rows: dict[str, Row],
+    *,
+    workers: int,
+    say: Callable[[str], None],
+) -> None:
+    """Take the entries that turn out to be whole out of the jobs, and remove the others."""
+    there = [case for case in jobs if (cache.root / names[case]).is_dir()]
+    looks = [(case, (cache.root / names[case],)) for case in there]
+    damaged = []
+    for case, row in zip(there, map_cases(verified_row, looks, workers=workers), strict=True):
+        if row is None:
+            damaged.append(case)
+            cache.remove(names[case])
+            continue
+        rows[case] = row
+        ledger.add(names[case], row)
+        del jobs[case]
+    if damaged:
+        more = f" and {len(damaged) - _MOST_NAMES} more" if len(damaged) > _MOST_NAMES else ""
+        say(
+            f"the cached files of {', '.join(damaged[:_MOST_NAMES])}{more} are damaged; "
+            "made anew from their source"
+        )
+
+
+def _remove_outdated(cache: Cache, ledger: Ledger, say: Callable[[str], None]) -> None:
+    versions = {v for v in ledger.outdated.values() if v is not None}
+    old = [name for name, version in ledger.outdated.items() if version is not None]
+    if not old:
+        return
+    say(
+        f"the cache was written by another version of medseg (format "
+        f"{', '.join(map(str, sorted(versions)))}; this one writes {making.SCHEMA}): "
+        f"its {len(old)} cases are removed and made anew"
+    )
+    for name in old:
+        cache.remove(name)
+
+
+def _how_much(error: DiskFull, rows: Mapping[str, Row], *, left: int) -> DiskFull:
+    """Say how much is missing, judged by what the cases so far took."""
+    sizes = [sum(row.sizes) for row in rows.values()]
+    if sizes:
+        each = sum(sizes) / len(sizes)
+        error.expected = f"about {gigabytes(round(each * left))} for the {left} cases left"
+    else:
+        error.expected = f"space for {left} preprocessed cases"
+    return error
+
+
+def _silent(text: str) -> None:
+    return

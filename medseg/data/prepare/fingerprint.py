@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.data.case import Case, Dataset, Volume
+from medseg.data.prepare.locations import count_voxels
 from medseg.data.prepare.pool import Progress, map_cases
 from medseg.data.prepare.preprocess import plan_crop, plan_reorient
 from medseg.data.prepare.problems import check, problems
@@ -105,7 +106,7 @@ def _take(
         label_dtype=raw.dtype,
         foreground=tuple(_intensity(values) for values in foreground),
         nonzero=tuple(_intensity(channel[channel != 0]) for channel in volume.data),
-        label_voxels=_count(index, len(labels.values)),
+        label_voxels=count_voxels(index, len(labels.values)),
         content=content,
         notes=tuple(notes),
     )
@@ -131,13 +132,6 @@ def _canonical(volume: Volume) -> tuple[Sequence[int], str | None]:
     from nibabel.orientations import aff2axcodes
 
     return plan_reorient(volume.grid, "RAS").axes, "".join(aff2axcodes(volume.grid.affine))
-
-
-def _count(index: np.ndarray, classes: int) -> tuple[int, ...]:
-    counts = np.zeros(classes, dtype=np.int64)
-    for part in index:  # one slab at a time: bincount widens its input to 8 bytes a voxel
-        counts += np.bincount(part.reshape(-1), minlength=classes)
-    return tuple(int(n) for n in counts)
 
 
 def _intensity(values: np.ndarray) -> Intensity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -120,7 +121,7 @@ def plan_resample(grid: Grid, spacing: tuple[float, ...]) -> Resample | None:
     number of voxels.
     """
     shape = grid.shape_at(spacing)
-    if math.prod(shape) > max(_MOST_VOXELS, _MOST_GROWTH * math.prod(grid.shape)):
+    if absurd(grid.shape, shape):
         raise InputError(
             "resampled to the planned spacing, the image would be too large",
             expected=f"at most {_MOST_VOXELS:,} voxels, or {_MOST_GROWTH} times the image's own",
@@ -130,6 +131,11 @@ def plan_resample(grid: Grid, spacing: tuple[float, ...]) -> Resample | None:
     if shape == grid.shape or np.allclose(grid.spacing, spacing, rtol=SPACING_TOLERANCE, atol=0):
         return None
     return Resample(grid, shape, coarse_axis(grid.spacing, grid.resample(shape).spacing))
+
+
+def absurd(shape: Sequence[int], resampled: Sequence[int]) -> bool:
+    """Tell a shape that no real scan is resampled to."""
+    return math.prod(resampled) > max(_MOST_VOXELS, _MOST_GROWTH * math.prod(shape))
 
 
 def normalise(
@@ -153,9 +159,13 @@ def _normalise(source: np.ndarray, out: np.ndarray, scheme: Normalisation) -> No
     else:
         inside = source != 0 if scheme.masked else None
         values = source if inside is None else source[inside]
-        # In float64: some scanners' values reach 10^6, where float32 sums lose the variance.
-        mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
-        std = float(values.std(dtype=np.float64)) if values.size else 1.0
+        if scheme.scheme == "minmax":
+            mean = float(values.min()) if values.size else 0.0
+            std = float(values.max()) - mean if values.size else 1.0
+        else:
+            # In float64: some scanners' values reach 10^6, where float32 sums lose the variance.
+            mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
+            std = float(values.std(dtype=np.float64)) if values.size else 1.0
         used = replace(scheme, mean=mean, std=std)
         out[...] = source
     out -= np.float32(used.mean)

@@ -35,6 +35,8 @@ class Raw:
 def suffix(path: Path) -> str:
     """Return the suffix that decides who reads a file (``.nii.gz``), lower case."""
     name = path.name.lower()
+    if name.endswith(NIFTI[:2]):  # nearly every file: what follows is slow ten thousand times
+        return ".nii" if name.endswith(".nii") else ".nii.gz"
     known = (s for s in (*NIFTI, *ITK, *PICTURES) if name.endswith(s))
     return next(known, path.suffix.lower())
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pickle
 import shutil
@@ -16,11 +17,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medseg import atomic
 from medseg.data.case import Case, Dataset
-from medseg.data.prepare import cache, sources
-from medseg.data.prepare.cache import Cache, load, prepare_dataset
-from medseg.data.prepare.entry import intact, sample_locations, verify
+from medseg.data.prepare import cache, entry, lazy, making, sources
+from medseg.data.prepare.cache import Cache, CacheIndex, load, prepare_dataset
+from medseg.data.prepare.entry import intact, verify
+from medseg.data.prepare.fingerprint import fingerprint
+from medseg.data.prepare.space import DiskFull, expected_bytes, require_space
 from medseg.data.prepare.steps import invert_index_array
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
@@ -46,6 +48,47 @@ def dataset(root: Path, count: int = 3) -> Dataset:
             Case(f"c/{number}", (root / f"{number}.nii.gz",), root / f"{number}_seg.nii.gz")
         )
     return Dataset("test", root, tuple(cases), ("MR",), LabelScheme({"a": 1, "b": 2}))
+
+
+def flip(path: Path) -> None:
+    contents = bytearray(path.read_bytes())
+    contents[-5] ^= 4
+    path.write_bytes(contents)
+
+
+def aged(index: CacheIndex) -> CacheIndex:
+    """Let what was written just now count as settled."""
+    ledger = index.root / "index.json"
+    state = json.loads(ledger.read_text())
+    for path in index.entries.values():
+        newest = max(f.stat().st_ctime_ns for f in path.iterdir())
+        state["entries"][path.name][-1] = newest
+    ledger.write_text(json.dumps(state))
+    return index
+
+
+def forget(path: Path) -> None:
+    """Flip a bit as a failing disk does: the file's dates stay."""
+    flip(path)
+    ledger = path.parents[1] / "index.json"
+    state = json.loads(ledger.read_text())
+    state["entries"][path.parent.name][-1] = max(
+        f.stat().st_ctime_ns for f in path.parent.iterdir()
+    )
+    ledger.write_text(json.dumps(state))
+
+
+def full_after(count: int):
+    real, calls = entry._save, []
+
+    def save(path: Path, array: np.ndarray) -> list[int]:
+        calls.append(path)
+        if len(calls) > count:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, array)
+
+    return save
 
 
 @pytest.fixture
@@ -76,7 +119,7 @@ def test_each_case_is_built_once(data, root, workers):
 def test_an_entry_holds_the_prepared_case(data, root, mmap):
     case = prepare_dataset(data, PLAN, root).load("c/1", mmap=mmap)
     assert case.id == "c/1"
-    assert isinstance(case.image, np.memmap) == mmap
+    assert case.image.flags.writeable != mmap
     assert case.image.dtype == np.float32
     assert case.image.shape == (1, 9, 10, 16)
     assert case.image.flags["C_CONTIGUOUS"]
@@ -126,10 +169,40 @@ def test_whatever_decides_the_contents_makes_new_entries(data, root, change):
     assert prepare_dataset(data, PLAN, root).built == ()
 
 
-def test_another_schema_number_makes_new_entries(data, root, monkeypatch):
+def test_a_cache_of_an_older_version_is_replaced_and_this_is_said(data, root, monkeypatch):
+    old, said = prepare_dataset(data, PLAN, root), []
+    monkeypatch.setattr(making, "SCHEMA", making.SCHEMA + 1)
+    new = prepare_dataset(data, PLAN, root, say=said.append)
+    assert len(new.built) == 3
+    assert not any(path.exists() for path in old.entries.values())
+    assert len(said) == 1
+    assert "another version of medseg (format 2; this one writes 3)" in said[0]
+    assert prepare_dataset(data, PLAN, root, say=said.append).built == ()
+    assert len(said) == 1
+
+
+def test_the_first_version_of_the_format_is_recognised(data, root):
+    old = root / "c_0-0123456789abcdef01234567"
+    old.mkdir(parents=True)
+    (old / "case.json").write_text('{"id": "c/0", "schema": 1, "files": {}}')
+    said = []
+    prepare_dataset(data, PLAN, root, say=said.append)
+    assert not old.exists()
+    assert "format 1" in said[0]
+
+
+def test_folders_that_are_no_entries_are_left_alone(data, root):
+    (root / "mine").mkdir(parents=True)
     prepare_dataset(data, PLAN, root)
-    monkeypatch.setattr(cache, "SCHEMA", cache.SCHEMA + 1)
-    assert len(prepare_dataset(data, PLAN, root).built) == 3
+    assert (root / "mine").is_dir()
+
+
+def test_entries_of_a_newer_version_are_left_alone(data, root, monkeypatch):
+    new = root / "c_0-0123456789abcdef01234567"
+    new.mkdir(parents=True)
+    (new / "case.json").write_text('{"schema": 99}')
+    prepare_dataset(data, PLAN, root)
+    assert new.is_dir()
 
 
 def test_new_contents_make_a_new_entry_and_a_new_date_does_not(data, root):
@@ -144,7 +217,7 @@ def test_new_contents_make_a_new_entry_and_a_new_date_does_not(data, root):
 
 def test_unchanged_files_are_not_read_again(data, root, monkeypatch):
     prepare_dataset(data, PLAN, root)
-    monkeypatch.setattr(sources, "checksum", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(sources, "file_digest", lambda path: pytest.fail(f"{path} was read"))
     assert prepare_dataset(data, PLAN, root).built == ()
 
 
@@ -172,7 +245,7 @@ def test_a_broken_memo_costs_time_only(data, root):
         assert prepare_dataset(data, PLAN, root).built == ()
 
 
-@pytest.mark.parametrize("name", ["image.npy", "label.npy", "locations.npz", "case.json"])
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "locations.npy", "case.json"])
 @pytest.mark.parametrize("harm", ["cut", "gone"])
 def test_a_damaged_entry_is_rebuilt(data, root, name, harm):
     path = prepare_dataset(data, PLAN, root).entries["c/0"] / name
@@ -185,19 +258,114 @@ def test_a_damaged_entry_is_rebuilt(data, root, name, harm):
     again = prepare_dataset(data, PLAN, root)
     assert again.built == ("c/0",)
     assert verify(again.entries["c/0"])
-    assert path.read_bytes() == whole or name == "locations.npz"
+    assert path.read_bytes() == whole
 
 
-def test_a_flipped_bit_is_found_by_verify(data, root):
-    path = prepare_dataset(data, PLAN, root).entries["c/0"] / "image.npy"
-    contents = bytearray(path.read_bytes())
-    contents[-5] ^= 4
-    path.write_bytes(contents)
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "locations.npy", "case.json"])
+def test_a_flipped_bit_is_found_and_the_case_made_anew(data, root, name):
+    said = []
+    prepare_dataset(data, PLAN, root)
+    path = prepare_dataset(data, PLAN, root).entries["c/0"] / name
+    whole = path.read_bytes()
+    flip(path)
+    assert not verify(path.parent)
+    assert prepare_dataset(data, PLAN, root, say=said.append).built == ("c/0",)
+    assert path.read_bytes() == whole
+    assert said == ["the cached files of c/0 are damaged; made anew from their source"]
+
+
+def test_what_a_disk_forgets_without_a_trace_is_found_when_all_is_read(data, root):
+    path = aged(prepare_dataset(data, PLAN, root)).entries["c/0"] / "image.npy"
+    prepare_dataset(data, PLAN, root)
+    forget(path)
     assert intact(path.parent)
     assert not verify(path.parent)
     assert prepare_dataset(data, PLAN, root).built == ()
     assert prepare_dataset(data, PLAN, root, verify=True).built == ("c/0",)
-    assert verify(path.parent)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_damaged_case_is_made_anew_when_it_is_first_looked_into(data, root, mmap):
+    index = prepare_dataset(data, PLAN, root)
+    case, copy = index.load("c/0", mmap=mmap), index.load("c/0", mmap=mmap)
+    before = np.array(load(case.entry).image)
+    flip(case.entry / "image.npy")
+    with pytest.warns(UserWarning, match="c/0: the cached files were damaged; made anew"):
+        assert np.array_equal(case.image, before)
+    assert np.array_equal(copy.image, before)
+    assert verify(case.entry)
+
+
+def test_a_damaged_case_without_its_source_is_an_error_that_says_what_to_do(data, root):
+    index = prepare_dataset(data, PLAN, root)
+    case = pickle.loads(pickle.dumps(index.load("c/0")))
+    flip(case.entry / "label.npy")
+    with pytest.raises(InputError, match="c/0: the cached files are damaged") as caught:
+        case.label.sum()
+    assert "label.npy" in caught.value.found
+    assert "made anew" in caught.value.remedy
+
+
+def test_contents_are_compared_once_in_a_run(data, root, monkeypatch):
+    index = prepare_dataset(data, PLAN, root)
+    index.load("c/0").image.sum()
+    monkeypatch.setattr(entry.zlib, "crc32", lambda *_: pytest.fail("compared again"))
+    index.load("c/0", mmap=False).image.sum()
+
+
+def test_touched_but_whole_entries_are_kept(data, root):
+    index = prepare_dataset(data, PLAN, root)
+    for path in index.entries["c/1"].iterdir():
+        path.touch()
+    assert prepare_dataset(data, PLAN, root).built == ()
+
+
+@pytest.mark.parametrize("junk", [None, "", "[1]", '{"schema": 2, "entries": {"x": 3}}'])
+def test_a_lost_or_broken_index_costs_time_only(data, root, junk):
+    first = prepare_dataset(data, PLAN, root)
+    (root / "index.json").unlink()
+    if junk is not None:
+        (root / "index.json").write_text(junk)
+    again = prepare_dataset(data, PLAN, root)
+    assert again.built == ()
+    assert again.rows == first.rows
+
+
+def test_a_warm_start_opens_no_entry(data, root, monkeypatch):
+    aged(prepare_dataset(data, PLAN, root))
+    prepare_dataset(data, PLAN, root)
+    monkeypatch.setattr(cache, "verified_row", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(lazy, "open_arrays", lambda path, *_, **__: pytest.fail(f"{path} opened"))
+    index = prepare_dataset(data, PLAN, root)
+    cases = index.load_all()
+    assert [c.shape for c in cases] == [(9, 10, 11), (9, 10, 16), (9, 10, 22)]
+    assert [c.channels for c in cases] == [1, 1, 1]
+    real = sum(f.stat().st_size for c in cases for f in c.entry.glob("*.npy"))
+    assert sum(c.nbytes for c in cases) == index.nbytes() == real
+    assert index.counts["c/1"] == (9 * 10 * 16 - index.counts["c/1"][2], 0, index.counts["c/1"][2])
+
+
+def test_counts_are_those_of_the_preprocessed_label(data, root):
+    index = prepare_dataset(data, PLAN, root)
+    for case, counts in index.counts.items():
+        label = index.load(case).label
+        assert counts == tuple(int((label == i).sum()) for i in range(3))
+
+
+def test_only_so_many_memory_maps_are_open_at_a_time(data, root, monkeypatch):
+    monkeypatch.setattr(lazy, "_most_mapped", lambda: 2)
+    cases = prepare_dataset(data, PLAN, root).load_all()
+    sums = [float(c.image.sum()) for c in cases * 2]
+    assert sums[:3] == sums[3:]
+    assert sum(c._arrays is not None for c in cases) == 2
+
+
+def test_a_case_can_be_read_into_memory_and_dropped_again(data, root):
+    case = prepare_dataset(data, PLAN, root).load("c/0")
+    assert not case.image.flags.writeable
+    assert case.load().image.flags.writeable
+    case.close()
+    assert np.array_equal(case.image, load(case.entry).image)
 
 
 def test_all_failing_cases_are_named_and_the_others_are_kept(data, root):
@@ -222,20 +390,69 @@ def test_a_missing_file_is_an_input_error(data, root):
 
 def test_a_full_disk_leaves_nothing_half_written(data, root, monkeypatch):
     prepare_dataset(replace(data, cases=data.cases[:1]), PLAN, root)
-    real, calls = os.fsync, []
-
-    def full(handle: int) -> None:
-        calls.append(handle)
-        if len(calls) > 6:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(handle)
-
-    monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(InputError, match="no space left"):
+    monkeypatch.setattr(entry, "_save", full_after(2))
+    with pytest.raises(DiskFull, match="no space left") as caught:
         prepare_dataset(data, PLAN, root)
+    assert "the 2 cases left" in caught.value.expected
+    assert "free" in caught.value.found
     monkeypatch.undo()
     assert not list(root.glob(".tmp*"))
     assert all(verify(p) for p in root.iterdir() if p.is_dir())
+    assert prepare_dataset(data, PLAN, root).built == ("c/1", "c/2")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs RLIMIT_FSIZE")
+def test_a_write_that_the_system_cuts_short_is_told(data, root):
+    import resource
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="no space left"):
+            prepare_dataset(data, PLAN, root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not [p for p in root.iterdir() if p.is_dir()]
+    assert len(prepare_dataset(data, PLAN, root).built) == 3
+
+
+def test_what_will_not_fit_is_not_begun(data, root):
+    def before(missing):
+        assert missing == ("c/0", "c/1", "c/2")
+        require_space(root, 10**18)
+
+    with pytest.raises(DiskFull, match="no space left") as caught:
+        prepare_dataset(data, PLAN, root, before=before)
+    assert "1000000000.0 GB" in caught.value.expected
+    assert not root.exists() or not [p for p in root.iterdir() if p.is_dir()]
+
+
+def test_the_size_of_a_cache_is_foretold(data, root):
+    foretold = expected_bytes(fingerprint(data), PLAN)
+    index = prepare_dataset(data, PLAN, root)
+    real = sum(f.stat().st_size for path in index.entries.values() for f in path.iterdir())
+    assert real * 0.9 < foretold < real * 2.0  # tiny cases: mostly what comes beside the voxels
+
+
+def test_a_source_that_changes_while_it_is_read_is_told_and_not_kept(data, root, monkeypatch):
+    real = making.read_image
+
+    def slow(case, **how):
+        volume = real(case, **how)
+        if case.id == "c/1":
+            case.images[0].touch()
+        return volume
+
+    monkeypatch.setattr(making, "read_image", slow)
+    with pytest.raises(InputError, match="changed while this job used it") as caught:
+        prepare_dataset(data, PLAN, root)
+    assert "1.nii.gz" in str(caught.value.file)
+    assert "2001-09-09" in caught.value.expected
+    assert not list(root.glob("c_1*"))
+    monkeypatch.undo()
+    assert prepare_dataset(data, PLAN, root).built == ("c/1",)
 
 
 def test_the_loser_of_a_race_keeps_the_winners_entry(data, root):
@@ -320,32 +537,10 @@ def test_only_stale_leftovers_are_swept(root):
 def test_ids_become_safe_folder_names(root):
     store = Cache(root)
     for case_id in ("../../etc", "a b/c", "..", "", "ü" * 300):
-        path = store.path(case_id, "0" * 32)
-        assert path.parent == root
-        assert path.name[0] != "."
-        assert len(path.name) < 130
-
-
-def test_few_locations_are_all_kept_and_many_are_sampled_evenly():
-    label = np.zeros((60, 60, 60), np.uint8)
-    label[:, :30] = 1
-    label[5, 40, 5:8] = 2
-    found = sample_locations(label)
-    assert sorted(found) == [1, 2]
-    assert found[2].tolist() == [[5, 40, 5], [5, 40, 6], [5, 40, 7]]
-    assert len(found[1]) == 10_000
-    assert len(np.unique(found[1], axis=0)) == 10_000
-    assert (label[tuple(found[1].T)] == 1).all()
-    assert found[1].mean(axis=0) == pytest.approx([29.5, 14.5, 29.5], abs=0.6)
-    assert np.array_equal(found[1], sample_locations(label)[1])
-
-
-def test_of_a_huge_class_one_percent_is_kept():
-    assert len(sample_locations(np.ones((50, 50, 50), np.uint8), most=100)[1]) == 1250
-
-
-def test_an_empty_label_has_no_locations():
-    assert sample_locations(np.zeros((4, 5), np.uint8)) == {}
+        name = store.name(case_id, "0" * 32)
+        assert (root / name).parent == root
+        assert name[0] != "."
+        assert len(name) < 130
 
 
 def test_208_real_cases_start_warm_in_half_a_second(real_data, root):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,10 @@ def linger(folder: str) -> None:
     time.sleep(60)
 
 
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -110,3 +115,49 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 
 def test_nothing_to_do_is_fine():
     assert map_cases(double, [], workers=4) == []
+
+
+def run_script(tmp_path: Path, text: str) -> subprocess.Popen:
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(Path(__file__).parent), *sys.path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import test_pool as t\n"
+        "t.map_cases(t.double, t.jobs(1, 2, 3), workers=2)\n"
+    )
+    _, said = run_script(tmp_path, code).communicate(timeout=100)
+    assert '__name__ == "__main__"' in said
+    assert "memory" not in said
+    assert "bootstrapping" not in said
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX signals")
+@pytest.mark.parametrize("after", [0.0, 0.3])
+def test_ctrl_c_while_workers_start_leaves_no_traceback(tmp_path, after):
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import test_pool as t\n"
+        "if __name__ == '__main__':\n"
+        "    print('ready', flush=True)\n"
+        "    try:\n"
+        "        t.map_cases(t.nap, [(str(i), (0.1,)) for i in range(99)], workers=2)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped')\n"
+    )
+    process = run_script(tmp_path, code)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(after)
+    # To all processes, as a terminal does.
+    os.killpg(process.pid, signal.SIGINT)
+    out, said = process.communicate(timeout=100)
+    assert (out, said) == ("stopped\n", "")

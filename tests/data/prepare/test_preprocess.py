@@ -71,6 +71,13 @@ def test_zscore_gives_mean_0_and_deviation_1_and_records_what_it_took():
     assert used.mean == pytest.approx(float(case.data.mean(dtype=np.float64)))
 
 
+def test_minmax_reaches_from_0_to_1_and_survives_a_constant_image():
+    scheme = {"scheme": "minmax"}
+    done = preprocess(volume(block()), plan(crop="none", **scheme))
+    assert (done.image.min(), done.image.max()) == (0, pytest.approx(1))
+    assert not preprocess(volume(np.ones((1, 4, 5, 6))), plan(crop="none", **scheme)).image.any()
+
+
 def test_masked_zscore_leaves_zeros_zero():
     case = volume(block(low=500.0))
     done = preprocess(case, plan(crop="none", masked=True))

@@ -100,6 +100,8 @@ def test_json_round_trip_is_exact_even_without_foreground(tmp_path):
     assert taken.cases[0].foreground == (None,)
     text = json.dumps(taken.to_dict(), allow_nan=False)
     assert Fingerprint.from_dict(json.loads(text)) == taken
+    assert Fingerprint.from_json(text) == Fingerprint.from_json(taken.to_json()) == taken
+    assert json.loads(taken.to_json()) == json.loads(text)
 
 
 def test_pictures_have_two_axes_and_no_orientation(tmp_path):

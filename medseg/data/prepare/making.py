@@ -1,0 +1,105 @@
+"""Make one entry of the cache: read, preprocess, write; and make a damaged one anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medseg.data.case import Case
+from medseg.data.prepare import entry as entries
+from medseg.data.prepare.preprocess import preprocess
+from medseg.data.prepare.reading import read_image, read_label
+from medseg.data.prepare.row import Row
+from medseg.data.prepare.sources import Sources, Stamp, unchanged
+from medseg.data.prepare.store import Cache
+from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.planning.plan import PreprocessingPlan
+
+# Raise it when preprocessing comes to give other numbers for the same plan, or files other names.
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What the entries of a data set are made by, and how to make one; it travels to workers."""
+
+    cache: Cache
+    plan: PreprocessingPlan
+    labels: LabelScheme
+    value_map: Mapping[int, int]
+    channels: int
+
+    def settings(self) -> str:
+        """Everything that decides the contents of an entry beside the case's files."""
+        state: dict[str, Any] = {
+            "schema": SCHEMA,
+            "plan": asdict(self.plan),
+            "labels": self.labels.to_dict(),
+            "value_map": sorted((int(k), int(v)) for k, v in self.value_map.items()),
+            "channels": self.channels,
+        }
+        return json.dumps(state, sort_keys=True)
+
+    def build(self, case: Case, key: str, stamps: Sequence[Stamp]) -> Row:
+        """Read, preprocess and write a case.
+
+        Raises:
+            InputError: the files do not fit, changed since their ``stamps`` were taken, or the
+                entry cannot be written.
+        """
+        if case.label is None:
+            raise InputError("the case has no label", file=case.images[0])
+        unchanged(stamps)
+        volume = read_image(case, channels=self.channels)
+        label = read_label(case.label, self.labels, value_map=self.value_map, like=volume)
+        # Read from a file that is being written, the contents would not be those of the key.
+        unchanged(stamps)
+        prepared = preprocess(volume, self.plan, label)
+        del volume, label
+        final = self.cache.root / self.cache.name(case.id, key)
+        with self.cache.writing(final) as folder:
+            state = entries.write(
+                folder,
+                case.id,
+                prepared,
+                classes=len(self.labels.values),
+                extra={"key": key, "schema": SCHEMA},
+            )
+        return Row.of(final, state)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Makes single entries anew; what a damaged `LazyCase` calls."""
+
+    maker: Maker
+    cases: Mapping[str, Case]
+    names: Mapping[str, str]
+    sources: Sources
+
+    def __call__(self, case_id: str) -> Row:
+        """Remove an entry and make it again; raises as `Maker.build` does."""
+        case, cache = self.cases[case_id], self.maker.cache
+        key, stamps = key_of(case, self.maker.settings(), self.sources)
+        if cache.name(case_id, key) != self.names[case_id]:
+            raise InputError(
+                f"case {case_id}: its cached files are damaged, and its source changed meanwhile",
+                file=case.images[0],
+                expected="the files that this job began with",
+                found="files with other contents",
+                remedy="start over: what was made from the files is made anew",
+            )
+        cache.remove(self.names[case_id])
+        return self.maker.build(case, key, stamps)
+
+
+def key_of(case: Case, settings: str, sources: Sources) -> tuple[str, tuple[Stamp, ...]]:
+    """Compute what names a case's entry, and how the files were that it was computed from."""
+    seen = [sources.look(file) for file in (*case.images, *([case.label] if case.label else []))]
+    parts = [case.id, settings, *(s.digest for s in seen)]
+    key = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return key, tuple(stamp for s in seen for stamp in s.stamps)
