@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from medseg.errors import InputError
+
+# Stages that only prepare cases must not wait for torch.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # As many as the cache keeps of each class, and enough that no patch centre is favoured.
 _MOST_LOCATIONS = 10_000
@@ -17,12 +21,14 @@ _MOST_LOCATIONS = 10_000
 
 @runtime_checkable
 class FeedCase(Protocol):
-    """A preprocessed case: arrays (memory-mapped or in memory) and where its classes are.
+    """A preprocessed case: arrays (memory-mapped, in memory, on a GPU) and where its classes are.
+
+    Nothing is asked of a case before a patch is cut from it, so it may open its files then.
 
     Attributes:
         id: names the case in batches and messages.
-        image: float32 ``(C, *S)``.
-        label: uint8 indices ``(*S)``, or ``None``.
+        image: float32 ``(C, *S)``, an array or a tensor.
+        label: uint8 indices ``(*S)``, likewise, or ``None``.
         locations: class index -> voxel coordinates ``(N, ndim)``; absent classes may be missing.
     """
 
@@ -30,10 +36,10 @@ class FeedCase(Protocol):
     def id(self) -> str: ...  # noqa: D102
 
     @property
-    def image(self) -> np.ndarray: ...  # noqa: D102
+    def image(self) -> np.ndarray | Tensor: ...  # noqa: D102
 
     @property
-    def label(self) -> np.ndarray | None: ...  # noqa: D102
+    def label(self) -> np.ndarray | Tensor | None: ...  # noqa: D102
 
     @property
     def locations(self) -> Mapping[int, np.ndarray]: ...  # noqa: D102

@@ -12,12 +12,17 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, DistributedSampler
 
+from medseg.data.feed.augment.compose import Compose
 from medseg.data.feed.augment.defaults import default
-from medseg.data.feed.augment.transform import BatchTransform, Compose, LoaderTransform, split
-from medseg.data.feed.batch import Batch, collate
+from medseg.data.feed.augment.transform import BatchTransform, LoaderTransform, split
+from medseg.data.feed.batch import Batch, collate, to_device
+from medseg.data.feed.calibration import FeedPlan, plan_feed
 from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.dataset import PatchDataset, VolumeDataset
+from medseg.data.feed.loader import FeedLoader, PatchBatches
+from medseg.data.feed.residence import choose_residence, settle, size_of
 from medseg.data.feed.sampler import StepSampler
+from medseg.machine import within_cores
 
 
 class SegmentationDataModule(pl.LightningDataModule):
@@ -27,11 +32,11 @@ class SegmentationDataModule(pl.LightningDataModule):
     ``(B, 1, *S)`` uint8 indices, augmented on the training device; ``validation_step`` gets one
     whole preprocessed volume, unchanged, as a batch of one. ``batch.case_ids`` names the cases.
 
-    What a training step draws follows from ``seed`` and the number of the step, whatever the
-    number of workers. After ``trainer.fit(…, ckpt_path=…)`` the loader goes on at the step where
-    the checkpoint was written, also in the middle of an epoch. With several processes each draws
-    items of its own; validation cases are shared out (a few twice, if they do not divide evenly:
-    gather them by case id).
+    What a training step draws follows from ``seed`` and the number of the step, wherever the cases
+    live and whatever the number of workers; `settle` chooses both for the machine at hand. After
+    ``trainer.fit(…, ckpt_path=…)`` the loader goes on at the step where the checkpoint was written,
+    also in the middle of an epoch. With several processes each draws items of its own; validation
+    cases are shared out (a few twice, if they do not divide evenly: gather them by case id).
 
     Args:
         train: labelled cases to cut patches from.
@@ -43,9 +48,13 @@ class SegmentationDataModule(pl.LightningDataModule):
         augmentation: transforms of either kind; those of the loader run first. ``default``:
             `medseg.data.feed.augment.default`; ``None``: none.
         loader_transforms: further per-sample transforms, before those of ``augmentation``.
-        num_workers: loader processes; 0 suits cases in memory or in a warm page cache.
+        num_workers: loader processes, no more than there are cores; ``None`` chooses, by trying
+            where no rule says.
+        cache: where the cases live: ``ram``, ``disk`` (read when a patch is cut), ``device`` (the
+            training device); ``auto``: the fastest that they fit into.
         foreground_fraction: the part of each batch that must hold foreground.
         spacing: mm per axis, for the default augmentation.
+        masked: channels whose zeros lie outside the body; augmentation keeps them zero.
     """
 
     def __init__(
@@ -61,14 +70,17 @@ class SegmentationDataModule(pl.LightningDataModule):
             "default"
         ),
         loader_transforms: Sequence[LoaderTransform] = (),
-        num_workers: int = 0,
+        num_workers: int | None = None,
+        cache: Literal["auto", "ram", "disk", "device"] = "auto",
         foreground_fraction: float = 1 / 3,
         spacing: Sequence[float] | None = None,
+        masked: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if augmentation == "default":
             augmentation = default(patch_size, spacing=spacing)
         on_samples, on_batches = split([*loader_transforms, *(augmentation or ())])  # type: ignore[misc]
+        self.augment = Compose(on_batches, masked=masked)
         self.train_set = PatchDataset(
             train,
             patch_size=patch_size,
@@ -76,13 +88,64 @@ class SegmentationDataModule(pl.LightningDataModule):
             foreground_fraction=foreground_fraction,
             seed=seed,
             transforms=on_samples,
+            margin=getattr(self.augment, "margin", None),
         )
         self.val_set = VolumeDataset(val)
-        self.augment = Compose(on_batches)
         self.batch_size = int(batch_size)
         self.steps_per_epoch = steps_per_epoch
-        self.num_workers = int(num_workers)
+        self.num_workers = None if num_workers is None else int(num_workers)
+        self.cache: Literal["auto", "ram", "disk", "device"] = cache
+        self.feed_plan: FeedPlan | None = None
+        self._given = list(train), list(val)
         self._resume_at: int | None = None
+
+    def settle(
+        self, device: torch.device, *, step_seconds: float | None = None, step_bytes: int = 0
+    ) -> FeedPlan:
+        """Bring the cases to where they shall live, and choose workers, pinning and prefetch.
+
+        Lightning's ``setup`` does it; a call before that tells what is chosen. It takes as long as
+        reading the cases, and at most about two seconds for trying numbers of workers.
+
+        Args:
+            device: where the training runs.
+            step_seconds: what a training step takes without its feed, if known.
+            step_bytes: what it takes of the device's memory, if known.
+
+        Raises:
+            InputError: the cases do not fit on the device that they are to live on.
+        """
+        if self.feed_plan is not None:
+            return self.feed_plan
+        train, val = self._given
+        residence = choose_residence(
+            self.cache,
+            size=size_of(train) + size_of(val),
+            device=device,
+            on_samples=bool(self.train_set.transforms),
+            reserved=step_bytes,
+        )
+        self.train_set.cases = settle(train, residence, device=device)
+        self.val_set.cases = settle(val, residence, device=device)
+        self.feed_plan = plan_feed(
+            self.train_set,
+            residence,
+            device=device,
+            workers=self.num_workers,
+            step_seconds=step_seconds,
+        )
+        return self.feed_plan
+
+    def setup(self, stage: str) -> None:
+        """Settle, if nobody has."""
+        if stage == "fit" and self.trainer is not None:
+            self.settle(self.trainer.strategy.root_device)
+
+    def teardown(self, stage: str) -> None:
+        """Free the device of the cases."""
+        if stage == "fit":
+            self.train_set.cases, self.val_set.cases = map(list, self._given)
+            self.feed_plan = None
 
     def resume_step(self, step: int) -> None:
         """Make the next training loader begin at this step.
@@ -94,14 +157,17 @@ class SegmentationDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Make the loader of patches; its length is ``steps_per_epoch``."""
-        return DataLoader(
-            self.train_set,
+        plan = self._plan()
+        loader = FeedLoader(
+            PatchBatches(self.train_set, pin=plan.pin_memory and not plan.workers),
             batch_size=self.batch_size,
             sampler=self._sampler(),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            **self._common(),
+            num_workers=plan.workers,
+            persistent_workers=plan.workers > 0,
+            **self._common(plan),
         )
+        loader.ahead = plan.prefetch > 0
+        return loader
 
     def val_dataloader(self) -> DataLoader:
         """Make the loader of whole volumes, one at a time."""
@@ -112,39 +178,45 @@ class SegmentationDataModule(pl.LightningDataModule):
                 self.val_set, num_replicas=world_size, rank=rank, shuffle=False
             )
         # One reader keeps up with a sliding window, and each more holds another whole volume.
-        workers = min(self.num_workers, 1)
-        return DataLoader(
+        plan = self._plan()
+        workers = min(plan.workers, 1)
+        return FeedLoader(
             self.val_set,
             batch_size=1,
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            **self._common(),
+            **self._common(plan),
         )
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
-        """Move image and label; the seeds stay, reading them back would stall a GPU."""
+        """Move image, label and regions; the seeds stay."""
         if not isinstance(batch, Batch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        label = batch.label
-        return batch._replace(
-            image=batch.image.to(device, non_blocking=True),
-            label=None if label is None else label.to(device, non_blocking=True),
-        )
+        return to_device(batch, device)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment training batches on the device."""
         training = self.trainer is not None and self.trainer.training
         return self.augment(batch) if training and isinstance(batch, Batch) else batch
 
-    def _common(self) -> dict[str, Any]:
-        device = None if self.trainer is None else self.trainer.strategy.root_device
-        pin = torch.cuda.is_available() if device is None else device.type == "cuda"
+    def _plan(self) -> FeedPlan:
+        if self.feed_plan is not None:
+            return self.feed_plan
+        # A loader asked for outside of a training, where no device is known.
+        workers, _ = within_cores(self.num_workers or 0)
+        return FeedPlan("ram", workers, torch.cuda.is_available(), 0, "outside of a training")
+
+    def _common(self, plan: FeedPlan) -> dict[str, Any]:
         # A loader draws a seed whenever it is iterated; from the global generator, that would shift
         # what the network draws after a resume.
-        return {"collate_fn": collate, "pin_memory": pin, "generator": torch.Generator()}
+        return {
+            "collate_fn": collate,
+            "pin_memory": plan.pin_memory,
+            "generator": torch.Generator(),
+        }
 
     def _sampler(self) -> StepSampler:
         rank, world_size = self._ranks()

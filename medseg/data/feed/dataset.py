@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from medseg.data.feed.augment.transform import LoaderTransform
-from medseg.data.feed.batch import Sample
+from medseg.data.feed.batch import Batch, Sample, Wide, collate
 from medseg.data.feed.cases import FeedCase
-from medseg.data.feed.sampling import forced_foreground, foreground_voxel, patch_start, read_patch
+from medseg.data.feed.cutting import Margin, Place, cut_batch, cut_sample
+from medseg.data.feed.naming import naming
+from medseg.data.feed.sampling import box, forced_foreground, foreground_voxel, patch_start
 from medseg.data.feed.seeds import mix, streams
-from medseg.errors import InputError, MedsegError
+from medseg.errors import InputError
 
 
 class PatchDataset(Dataset):
@@ -33,6 +34,8 @@ class PatchDataset(Dataset):
         foreground_fraction: the part of each batch that must hold foreground.
         seed: of cases, positions and augmentation.
         transforms: per-sample transforms, applied in order.
+        margin: says of a sample how many voxels around its patch augmentation wants to see; those
+            that lie inside the image travel as `Sample.wide`. ``None``: none.
 
     Raises:
         InputError: no cases, or one that cannot be used (said by name).
@@ -47,6 +50,7 @@ class PatchDataset(Dataset):
         foreground_fraction: float = 1 / 3,
         seed: int = 0,
         transforms: Sequence[LoaderTransform] = (),
+        margin: Margin | None = None,
     ) -> None:
         if not cases:
             raise InputError("there are no training cases")
@@ -62,6 +66,7 @@ class PatchDataset(Dataset):
         self.foreground_fraction = float(foreground_fraction)
         self.seed = int(seed)
         self.transforms = list(transforms)
+        self.margin = margin
         self._streams = streams([type(t).__name__ + t.name for t in self.transforms])
 
     def __len__(self) -> int:
@@ -83,35 +88,52 @@ class PatchDataset(Dataset):
             MedsegError: a transform failed. Both name the case and hold the original traceback.
         """
         case = self.case_of(index)
-        with _naming(case.id, "reading"):
-            sample = self._cut(case, int(index))
+        with naming(case.id, "reading"):
+            sample = cut_sample(self._place(index), self.patch_size, margin=self.margin)
+        if not self.transforms:
+            return sample
+        wide = sample.wide
+        if wide is not None:
+            sample = sample._replace(image=wide.image, label=wide.label)
         for transform, stream in zip(self.transforms, self._streams, strict=True):
-            with _naming(case.id, f"transform {transform.name}"):
+            with naming(case.id, f"transform {transform.name}"):
                 sample = transform(sample, seed=mix(sample.seed, stream))
-        return sample
+        return sample if wide is None else _patch_of(sample, wide.start, self.patch_size)
 
-    def _cut(self, case: FeedCase, index: int) -> Sample:
+    def batch(self, indices: Sequence[int], *, pin: bool = False) -> Batch:
+        """Give items as one batch: faster than stacking them, and the same to the last bit.
+
+        Args:
+            indices: of the items.
+            pin: in page-locked memory, from where a GPU copies without waiting.
+
+        Raises:
+            InputError, MedsegError: as for a single item.
+        """
+        if self.transforms:
+            return collate([self[index] for index in indices])
+        places = []
+        for index in indices:
+            with naming(self.case_of(index).id, "reading"):
+                places.append(self._place(index))
+        return cut_batch(places, self.patch_size, margin=self.margin, pin=pin)
+
+    def _place(self, index: int) -> Place:
+        case, index = self.case_of(index), int(index)
         if case.label is None:
             raise InputError(f"training case {case.id!r} has no label")
-        rng = np.random.default_rng([mix(self.seed, 0), index])
-        shape = case.label.shape
+        shape = tuple(case.label.shape)
         if len(shape) != len(self.patch_size):
             raise InputError(
                 f"case {case.id!r} and the patch have different dimensions",
                 expected=f"{len(self.patch_size)} axes, as the patch {self.patch_size}",
-                found=f"shape {tuple(shape)}",
+                found=f"shape {shape}",
             )
+        rng = np.random.default_rng([mix(self.seed, 0), index])
         forced = forced_foreground(index, self.batch_size, self.foreground_fraction)
         centre = foreground_voxel(case.locations, rng) if forced else None
         start = patch_start(shape, self.patch_size, rng, centre=centre)
-        image = read_patch(case.image, start, self.patch_size)
-        label = read_patch(case.label, start, self.patch_size)
-        return Sample(
-            image=torch.from_numpy(image.astype(np.float32, copy=False)),
-            label=torch.from_numpy(label.astype(np.uint8, copy=False))[None],
-            seed=int(rng.integers(2**63)),
-            case_id=case.id,
-        )
+        return Place(case, start, int(rng.integers(2**63)))
 
 
 class VolumeDataset(Dataset):
@@ -130,14 +152,18 @@ class VolumeDataset(Dataset):
             InputError: the case cannot be read; names it and holds the original traceback.
         """
         case = self.cases[index]
-        with _naming(case.id, "reading"):
+        with naming(case.id, "reading"):
             label = case.label
             return Sample(
-                image=torch.from_numpy(np.array(case.image, dtype=np.float32)),
-                label=None if label is None else torch.from_numpy(np.array(label, np.uint8))[None],
+                image=_whole(case.image, np.float32),
+                label=None if label is None else _whole(label, np.uint8)[None],
                 seed=0,
                 case_id=case.id,
             )
+
+
+def _whole(array: np.ndarray | Tensor, dtype: type) -> Tensor:
+    return array if isinstance(array, Tensor) else torch.from_numpy(np.array(array, dtype=dtype))
 
 
 @lru_cache(maxsize=4)
@@ -146,21 +172,12 @@ def _order(count: int, seed: int, number: int) -> np.ndarray:
     return np.random.default_rng([mix(seed, 1), number]).permutation(count)
 
 
-@contextmanager
-def _naming(case_id: str, doing: str) -> Iterator[None]:
-    """Turn any failure into one that names the case.
-
-    The text holds the traceback because a loader's worker passes on nothing but type and text.
-    """
-    try:
-        yield
-    except InputError as error:
-        if repr(case_id) in str(error):
-            raise
-        raise InputError(f"case {case_id!r}, {doing}: {error}") from error
-    except Exception as error:
-        text = f"case {case_id!r}: {doing} failed\n{traceback.format_exc()}".rstrip()
-        if doing != "reading":
-            raise MedsegError(text) from error
-        remedy = "delete the cache of this run if the file is damaged; it is made anew"
-        raise InputError(text, remedy=remedy) from error
+def _patch_of(sample: Sample, start: Sequence[int], size: Sequence[int]) -> Sample:
+    """Cut the patch out of a transformed region, which goes along as `Sample.wide`."""
+    inside = box(start, size)
+    image, label = sample.image, sample.label
+    return sample._replace(
+        image=image[inside].contiguous(),
+        label=None if label is None else label[inside].contiguous(),
+        wide=Wide(image, label, tuple(start)),
+    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def forced_foreground(index: int, batch_size: int, fraction: float) -> bool:
@@ -56,19 +59,54 @@ def patch_start(
     return tuple(start)
 
 
-def read_patch(array: np.ndarray, start: Sequence[int], patch_size: Sequence[int]) -> np.ndarray:
-    """Copy a patch out of ``(…, *S)``; only its voxels are read from a memory-map.
+def copy_patch(array: np.ndarray | Tensor, start: Sequence[int], out: Tensor) -> None:
+    """Copy the patch that begins at ``start`` of ``(…, *S)`` into ``out`` ``(…, *patch)``.
 
-    What lies outside the image is zero: background in a label, and in an image the value that the
-    sliding window pads with too.
+    Only its voxels are read from a memory-map, and each is copied once. What lies outside the image
+    is zero: background in a label, and in an image the value that the sliding window pads with too.
+
+    Args:
+        array: an array, or a tensor on the device of ``out``.
+        start: first voxel per axis; may be negative.
+        out: where to; float32 or uint8.
     """
-    lead = array.shape[: array.ndim - len(patch_size)]
-    shape = array.shape[len(lead) :]
+    size = tuple(out.shape[-len(start) :])
+    shape = tuple(array.shape[-len(start) :])
     inside = tuple(
-        slice(max(a, 0), min(a + p, n)) for a, p, n in zip(start, patch_size, shape, strict=True)
+        slice(max(a, 0), max(0, a, min(a + p, n)))
+        for a, p, n in zip(start, size, shape, strict=True)
     )
     target = tuple(slice(s.start - a, s.stop - a) for s, a in zip(inside, start, strict=True))
-    patch = np.zeros((*lead, *patch_size), dtype=array.dtype)
-    every = (slice(None),) * len(lead)
-    patch[every + target] = array[every + inside]
-    return patch
+    if any(t.stop - t.start < p for t, p in zip(target, size, strict=True)):
+        out.zero_()
+    read: Any = (..., *inside)
+    written: Any = (..., *target)
+    if isinstance(array, Tensor):
+        out[written].copy_(array[read])
+    else:
+        out.numpy()[written] = array[read]
+
+
+def view_patch(
+    array: np.ndarray | Tensor, start: Sequence[int], size: Sequence[int]
+) -> Tensor | None:
+    """Give a patch that lies inside ``(…, *S)`` without copying, or ``None`` where that cannot be.
+
+    It cannot of a file's map (whoever uses the patch would wait for the disk), of another type than
+    a patch has, or beyond the border.
+    """
+    shape = tuple(array.shape[-len(start) :])
+    if any(a < 0 or a + p > n for a, p, n in zip(start, size, shape, strict=True)):
+        return None
+    if not isinstance(array, Tensor):
+        if isinstance(array, np.memmap) or not array.flags.writeable:
+            return None
+        if array.dtype not in (np.float32, np.uint8):
+            return None
+        array = torch.from_numpy(array)
+    return array[box(start, size)]
+
+
+def box(start: Sequence[int], size: Sequence[int]) -> Any:
+    """Give the index of the last axes of an array that picks out a patch inside it."""
+    return (..., *(slice(a, a + p) for a, p in zip(start, size, strict=True)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from medseg.data.feed import Batch, MemoryCase, SegmentationDataModule
-from medseg.data.feed.augment import Mirror
+from medseg.data.feed import Batch, MemoryCase, SegmentationDataModule, TensorCase
+from medseg.data.feed.augment import Affine, Mirror
 
 STEPS = 4
 
@@ -95,6 +96,50 @@ def test_each_step_is_counted_and_each_case_is_seen_equally(uninterrupted):
 
 def test_the_sequence_does_not_depend_on_the_workers(uninterrupted):
     assert fit(make_data(num_workers=2)).seen == uninterrupted
+
+
+def test_the_sequence_does_not_depend_on_where_the_cases_live(uninterrupted):
+    data = make_data(cache="device")
+    places = []
+
+    class Look(pl.Callback):
+        def on_train_start(self, trainer, module):
+            places.append(type(data.train_set.cases[0]))
+            assert data.feed_plan.residence == "device"
+
+    assert fit(data, Look()).seen == uninterrupted
+    assert places == [TensorCase]
+    # Afterwards the device is free again.
+    assert isinstance(data.train_set.cases[0], MemoryCase)
+    assert data.feed_plan is None
+
+
+def test_the_sequence_does_not_depend_on_batches_being_made_ahead(uninterrupted, tmp_path):
+    def ahead():
+        data = make_data()
+        plan = data.settle(torch.device("cpu"))
+        data.feed_plan = replace(plan, prefetch=1)
+        return data
+
+    assert fit(ahead()).seen == uninterrupted
+    path = tmp_path / "last.ckpt"
+    fit(ahead(), SaveAt("on_train_batch_end", 6, path))
+    assert fit(ahead(), ckpt_path=path).seen == uninterrupted[6:]
+
+
+def test_margins_are_cut_for_augmentation_that_asks():
+    data = make_data(augmentation=[Affine(p_rotation=1.0)])
+    batch = next(iter(data.train_dataloader()))
+    assert batch.wide is not None
+    assert next(iter(make_data(augmentation=[Mirror()]).train_dataloader())).wide is None
+
+
+def test_what_is_chosen_can_be_asked_before_the_training():
+    data = make_data(num_workers=99)
+    plan = data.settle(torch.device("cpu"))
+    assert plan.workers <= 99
+    assert data.settle(torch.device("cpu")) is plan
+    assert data.train_dataloader().num_workers == plan.workers
 
 
 @pytest.mark.parametrize("workers", [0, 2])

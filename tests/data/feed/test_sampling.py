@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from medseg.data.feed.sampling import forced_foreground, foreground_voxel, patch_start, read_patch
+from medseg.data.feed.sampling import (
+    copy_patch,
+    forced_foreground,
+    foreground_voxel,
+    patch_start,
+    view_patch,
+)
 
 
 @pytest.mark.parametrize("batch", [2, 3, 4, 7, 9, 12])
@@ -57,9 +64,33 @@ def test_the_patch_holds_the_voxel_it_was_cut_around():
 def test_a_small_image_is_centred_in_zeros():
     array = np.ones((2, 3, 8), dtype=np.float32)
     start = patch_start((3, 8), (6, 4), np.random.default_rng(0))
-    patch = read_patch(array, start, (6, 4))
+    patch = torch.full((2, 6, 4), 7.0)
+    copy_patch(array, start, patch)
     expected = np.pad(np.ones((2, 3, 4)), [(0, 0), (1, 2), (0, 0)])
-    np.testing.assert_array_equal(patch, expected)
+    np.testing.assert_array_equal(patch.numpy(), expected)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_a_patch_anywhere_is_that_of_a_padded_image(kind):
+    array = np.random.default_rng(0).normal(size=(2, 5, 6, 7)).astype(np.float32)
+    padded = np.pad(array, [(0, 0), (9, 9), (9, 9), (9, 9)])
+    for start in [(0, 0, 0), (-3, 2, 4), (4, -1, -9), (-9, 6, 3), (5, 5, 6), (-2, -2, -2)]:
+        out = torch.full((2, 9, 4, 3), 7.0)
+        copy_patch(kind(array), start, out)
+        at = tuple(slice(a + 9, a + 9 + p) for a, p in zip(start, (9, 4, 3), strict=True))
+        np.testing.assert_array_equal(out.numpy(), padded[(slice(None), *at)])
+
+
+def test_a_view_shares_memory_where_it_can():
+    array = np.arange(60, dtype=np.float32).reshape(1, 3, 4, 5)
+    view = view_patch(array, (1, 0, 2), (2, 3, 3))
+    np.testing.assert_array_equal(view.numpy(), array[:, 1:3, 0:3, 2:5])
+    assert np.shares_memory(view.numpy(), array)
+    assert view_patch(array, (-1, 0, 0), (2, 2, 2)) is None
+    assert view_patch(array, (2, 0, 0), (2, 2, 2)) is None
+    assert view_patch(array.astype(np.int16), (0, 0, 0), (2, 2, 2)) is None
+    array.flags.writeable = False
+    assert view_patch(array, (0, 0, 0), (2, 2, 2)) is None
 
 
 def test_only_the_patch_is_read():
@@ -69,6 +100,7 @@ def test_only_the_patch_is_read():
             assert out.size <= 8
             return out
 
-    array = np.arange(1000).reshape(10, 10, 10).view(Watched)
-    patch = read_patch(array, (3, 4, 5), (2, 2, 2))
-    np.testing.assert_array_equal(patch, np.asarray(array)[3:5, 4:6, 5:7])
+    array = np.arange(1000, dtype=np.float32).reshape(10, 10, 10).view(Watched)
+    patch = torch.empty((2, 2, 2))
+    copy_patch(array, (3, 4, 5), patch)
+    np.testing.assert_array_equal(patch.numpy(), np.asarray(array)[3:5, 4:6, 5:7])

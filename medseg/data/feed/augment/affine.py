@@ -6,25 +6,24 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from medseg.data.feed.augment.draws import factors, interval, probability
-from medseg.data.feed.augment.transform import BatchTransform
+from medseg.data.feed.augment.draws import check_axes, factors, interval, probability
+from medseg.data.feed.augment.spatial import SpatialTransform
 from medseg.errors import InputError
 
 
-class Affine(BatchTransform[np.ndarray]):
+class Affine(SpatialTransform[np.ndarray]):
     """Turn, scale, shear and shift image and label together, about the patch's centre.
 
     Done in millimetres, so that a rotation stays rigid where voxels are not cubes. The image is
-    read linearly, the label from the nearest voxel; what comes from outside is zero.
+    read linearly, the label by the votes of the voxels around (see `vote.Votes`). At the head of a
+    list of transforms, corners show what lies around the patch; outside the image is zero.
 
     Args:
         rotation: largest angle in degrees, either way; about each axis in 3D.
-        scale: range of the factor, one for all axes; above 1 magnifies.
-        shear: largest off-diagonal entry, either way.
+        scale: range of the factor; above 1 magnifies.
+        isotropic: one factor for all axes, instead of one for each.
+        shear: largest off-diagonal entry, either way; below 0.5.
         translation: largest shift per axis in mm, either way.
         p_rotation: probability that a sample is turned.
         p_scale: probability that it is scaled.
@@ -46,6 +45,7 @@ class Affine(BatchTransform[np.ndarray]):
         p_scale: float = 0.2,
         p_shear: float = 0.2,
         p_translation: float = 0.2,
+        isotropic: bool = True,
         axes: Sequence[int] | None = None,
         spacing: Sequence[float] | None = None,
     ) -> None:
@@ -57,22 +57,18 @@ class Affine(BatchTransform[np.ndarray]):
         self.p_scale = probability("p_scale", p_scale)
         self.p_shear = probability("p_shear", p_shear)
         self.p_translation = probability("p_translation", p_translation)
+        self.isotropic = bool(isotropic)
         self.axes = None if axes is None else tuple(sorted({int(a) for a in axes}))
         self.spacing = None if spacing is None else tuple(float(s) for s in spacing)
         if self.spacing and min(self.spacing) <= 0:
             raise InputError("spacing must be above 0 mm", found=repr(spacing))
+        if not abs(self.shear) < 0.5:
+            raise InputError("shear folds the image", expected="below 0.5", found=f"shear {shear}")
 
     def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray | None:
         """Draw the matrix ``(ndim, ndim + 1)`` of one sample; see `sampling_matrix`."""
         ndim = len(shape) - 1
-        axes = tuple(range(ndim)) if self.axes is None else self.axes
-        spacing = (1.0,) * ndim if self.spacing is None else self.spacing
-        if len(spacing) != ndim or (axes and max(axes) >= ndim):
-            raise InputError(
-                "affine: spacing or axes do not fit the image",
-                expected=f"{ndim} spatial axes",
-                found=f"spacing {self.spacing}, axes {self.axes}",
-            )
+        axes, spacing = check_axes("affine", ndim, axes=self.axes, spacing=self.spacing)
         planes = list(combinations(axes, 2))
         turned, scaled, sheared, shifted = rng.random(4) < (
             self.p_rotation if self.rotation and planes else 0.0,
@@ -94,27 +90,11 @@ class Affine(BatchTransform[np.ndarray]):
             forward = forward @ shear
         if scaled:
             stretch = np.ones(ndim)
-            stretch[list(axes)] = factors(rng, self.scale, 1)
+            stretch[list(axes)] = factors(rng, self.scale, 1 if self.isotropic else len(axes))
             forward = forward @ np.diag(stretch)
         if shifted:
             shift[list(axes)] = rng.uniform(-self.translation, self.translation, len(axes))
         return sampling_matrix(forward, shift, spacing)
-
-    def apply(
-        self, image: Tensor, label: Tensor | None, params: Sequence[np.ndarray | None]
-    ) -> tuple[Tensor, Tensor | None]:
-        """Resample the samples that have a matrix, all of them in one call."""
-        active = [i for i, p in enumerate(params) if p is not None]
-        if not active:
-            return image, label
-        matrices = np.stack([p for p in params if p is not None])
-        grid = _grid(matrices, tuple(image.shape[2:]), image.device)
-        index = torch.tensor(active, device=image.device)
-        moved = image.index_copy(0, index, _sample(image[index], grid, "bilinear"))
-        if label is None:
-            return moved, None
-        nearest = _sample(label[index].float(), grid, "nearest").to(label.dtype)
-        return moved, label.index_copy(0, index, nearest)
 
 
 def sampling_matrix(forward: np.ndarray, shift: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
@@ -138,33 +118,3 @@ def _rotation(ndim: int, a: int, b: int, degrees: float) -> np.ndarray:
     matrix[a, a] = matrix[b, b] = np.cos(angle)
     matrix[a, b], matrix[b, a] = -np.sin(angle), np.sin(angle)
     return matrix
-
-
-def _grid(matrices: np.ndarray, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Give coordinates ``(n, *S, ndim)`` for `grid_sample`, last axis first, in -1 … 1.
-
-    Written out instead of `F.affine_grid`, whose matrix product may run in TF32 on a GPU: that
-    misplaces voxels.
-    """
-    ndim = len(shape)
-    size = np.asarray(shape, dtype=float)
-    scaled = matrices.copy()
-    scaled[:, :, :ndim] *= size[None, None, :] / size[None, :, None]
-    scaled[:, :, ndim] *= 2.0 / size
-    theta = torch.tensor(scaled, dtype=torch.float32, device=device)
-    axes = []
-    for axis, n in enumerate(shape):
-        line = (torch.arange(n, device=device, dtype=torch.float32) * 2 + 1) / n - 1
-        axes.append(line.view([-1 if a == axis else 1 for a in range(ndim)]))
-    wide = (slice(None), *[None] * ndim)
-    grid = torch.empty((len(matrices), *shape, ndim), device=device)
-    for row in range(ndim):
-        total = theta[:, row, ndim][wide].expand(-1, *shape)
-        for column in range(ndim):
-            total = total + theta[:, row, column][wide] * axes[column]
-        grid[..., ndim - 1 - row] = total
-    return grid
-
-
-def _sample(array: Tensor, grid: Tensor, mode: str) -> Tensor:
-    return F.grid_sample(array, grid, mode=mode, padding_mode="zeros", align_corners=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,10 +36,36 @@ def probability(name: str, value: float) -> float:
 
 
 def factors(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> np.ndarray:
-    """Draw factors ``(count,)`` log-uniformly: doubling is as likely as halving."""
-    return np.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1]), count))
+    """Draw factors ``(count,)``: as often below 1 as above, evenly on either side.
+
+    Where the bounds lie on one side of 1, evenly between them. nnU-Net's rule.
+    """
+    low, high = bounds
+    if not low < 1 < high:
+        return rng.uniform(low, high, count)
+    below = rng.random(count) < 0.5
+    return np.where(below, rng.uniform(low, 1, count), rng.uniform(1, high, count))
 
 
 def some_channels(rng: np.random.Generator, count: int, p: float) -> tuple[int, ...]:
     """Draw each of ``count`` channels with probability ``p``."""
     return tuple(int(c) for c in np.flatnonzero(rng.random(count) < p))
+
+
+def check_axes(
+    name: str, ndim: int, *, axes: Sequence[int] | None, spacing: Sequence[float] | None
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Fill in all axes and 1 mm where ``None``.
+
+    Raises:
+        InputError: they do not fit an image of ``ndim`` spatial axes.
+    """
+    all_axes = tuple(range(ndim)) if axes is None else tuple(axes)
+    every = (1.0,) * ndim if spacing is None else tuple(spacing)
+    if len(every) != ndim or any(not 0 <= a < ndim for a in all_axes):
+        raise InputError(
+            f"{name}: spacing or axes do not fit the image",
+            expected=f"{ndim} spatial axes",
+            found=f"spacing {spacing}, axes {axes}",
+        )
+    return all_axes, every

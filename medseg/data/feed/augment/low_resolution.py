@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from medseg.data.feed.augment.draws import interval, probability, some_channels
+from medseg.data.feed.augment.separable import interpolate
 from medseg.data.feed.augment.transform import IntensityTransform
 
 
@@ -43,17 +43,35 @@ class LowResolution(IntensityTransform[dict[int, float]]):
         channels = some_channels(rng, shape[0], self.p_channel)
         return {c: float(rng.uniform(*self.zoom)) for c in channels} or None
 
-    def apply_one(self, image: Tensor, params: dict[int, float]) -> Tensor:
-        """Coarsen the chosen channels of an image ``(C, *S)``."""
-        shape = tuple(image.shape[1:])
-        axes = range(len(shape)) if self.axes is None else self.axes
-        mode = "bilinear" if len(shape) == 2 else "trilinear"
-        channels = []
-        for number, channel in enumerate(image):
-            if number in params:
-                zoom = params[number]
-                small = [max(1, round(n * zoom)) if a in axes else n for a, n in enumerate(shape)]
-                coarse = F.interpolate(channel[None, None], size=small, mode="nearest-exact")
-                channel = F.interpolate(coarse, size=shape, mode=mode)[0, 0]
-            channels.append(channel)
-        return torch.stack(channels)
+    def change(self, image: Tensor, params: dict[int, float]) -> None:
+        """Coarsen the chosen channels of an image ``(C, *S)`` in place."""
+        for number, zoom in params.items():
+            image[number].copy_(coarsen(image[number], zoom, self.axes))
+
+
+def coarsen(image: Tensor, zoom: float, axes: Sequence[int] | None = None) -> Tensor:
+    """Take the nearest voxels of a coarser grid, and interpolate them linearly back.
+
+    The same as `torch.nn.functional.interpolate` with ``nearest-exact`` and then ``trilinear``,
+    one axis after the other: faster on a CPU.
+
+    Args:
+        image: ``(*S)``.
+        zoom: the part of the voxels per axis that remains.
+        axes: which ones; ``None``: all.
+    """
+    shape = image.shape
+    sizes = {a: max(1, round(n * zoom)) for a, n in enumerate(shape) if axes is None or a in axes}
+    for axis, size in sizes.items():
+        kept = _ramp(size, image).add_(0.5).mul_(shape[axis] / size).to(torch.int64)
+        image = image.index_select(axis, kept)
+    # The last axis first: it is the dearest, and the others are still short.
+    for axis in sorted(sizes, reverse=True):
+        ratio = sizes[axis] / shape[axis]
+        places = _ramp(shape[axis], image).add_(0.5).mul_(ratio).sub_(0.5)
+        image = interpolate(image, axis, places, outside="edge")
+    return image
+
+
+def _ramp(size: int, like: Tensor) -> Tensor:
+    return torch.arange(size, device=like.device, dtype=torch.float32)

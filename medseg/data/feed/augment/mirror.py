@@ -1,14 +1,17 @@
-"""Mirroring."""
+"""Mirroring and quarter turns: voxels change places, none is interpolated."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from medseg.data.feed.augment.draws import probability
+from medseg.data.feed.augment.draws import check_axes, probability
 from medseg.data.feed.augment.transform import BatchTransform
 from medseg.errors import InputError
 
@@ -43,15 +46,65 @@ class Mirror(BatchTransform[tuple[int, ...]]):
         self, image: Tensor, label: Tensor | None, params: Sequence[tuple[int, ...] | None]
     ) -> tuple[Tensor, Tensor | None]:
         """Reverse each sample along its axes."""
-        if all(p is None for p in params):
-            return image, label
-        return _flip(image, params), None if label is None else _flip(label, params)
+        return _moved(image, label, params, lambda one, axes: one.flip([a + 1 for a in axes]))
 
 
-def _flip(array: Tensor, params: Sequence[tuple[int, ...] | None]) -> Tensor:
-    return torch.stack(
-        [
-            one if axes is None else one.flip([axis + 1 for axis in axes])
-            for one, axes in zip(array, params, strict=True)
+class QuarterTurn(BatchTransform[tuple[int, int, int]]):
+    """Turn image and label by a multiple of 90°, without interpolation.
+
+    Only planes whose two axes have as many voxels and the same spacing are turned; a patch without
+    any stays as it is.
+
+    Args:
+        p: probability that a sample is turned, by 90°, 180° or 270°.
+        axes: the spatial axes that may change places; ``None``: all.
+        spacing: mm per axis; ``None``: equal.
+    """
+
+    def __init__(
+        self,
+        *,
+        p: float = 0.5,
+        axes: Sequence[int] | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        self.p = probability("p", p)
+        self.axes = None if axes is None else tuple(sorted({int(a) for a in axes}))
+        self.spacing = None if spacing is None else tuple(float(s) for s in spacing)
+
+    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> tuple[int, int, int] | None:
+        """Draw two axes and the number of quarter turns."""
+        axes, spacing = check_axes(
+            "quarter_turn", len(shape) - 1, axes=self.axes, spacing=self.spacing
+        )
+        planes = [
+            (a, b)
+            for a, b in combinations(axes, 2)
+            if shape[a + 1] == shape[b + 1] and math.isclose(spacing[a], spacing[b], rel_tol=0.01)
         ]
-    )
+        if rng.random() >= self.p or not planes:
+            return None
+        return *planes[int(rng.integers(len(planes)))], int(rng.integers(1, 4))
+
+    def apply(
+        self, image: Tensor, label: Tensor | None, params: Sequence[tuple[int, int, int] | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Turn each sample in its plane."""
+        return _moved(image, label, params, lambda one, p: one.rot90(p[2], (p[0] + 1, p[1] + 1)))
+
+
+def _moved(
+    image: Tensor,
+    label: Tensor | None,
+    params: Sequence[Any],
+    move: Callable[[Tensor, Any], Tensor],
+) -> tuple[Tensor, Tensor | None]:
+    """Permute the voxels of the samples that have parameters, which is exact for labels, too."""
+    if all(p is None for p in params):
+        return image, label
+
+    def every(array: Tensor) -> Tensor:
+        moved = [one if p is None else move(one, p) for one, p in zip(array, params, strict=True)]
+        return moved[0][None] if len(moved) == 1 else torch.stack(moved)
+
+    return every(image), None if label is None else every(label)

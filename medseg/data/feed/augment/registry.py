@@ -10,9 +10,10 @@ from typing import Any
 from medseg.data.feed.augment.affine import Affine
 from medseg.data.feed.augment.blur import GaussianBlur
 from medseg.data.feed.augment.defaults import default
+from medseg.data.feed.augment.elastic import Elastic
 from medseg.data.feed.augment.intensity import Brightness, Contrast, Gamma, GaussianNoise
 from medseg.data.feed.augment.low_resolution import LowResolution
-from medseg.data.feed.augment.mirror import Mirror
+from medseg.data.feed.augment.mirror import Mirror, QuarterTurn
 from medseg.data.feed.augment.transform import BatchTransform, LoaderTransform, split
 from medseg.errors import InputError
 from medseg.trust import trusted_class
@@ -24,10 +25,12 @@ BUILTIN: dict[str, type[BatchTransform]] = {
     "blur": GaussianBlur,
     "brightness": Brightness,
     "contrast": Contrast,
+    "elastic": Elastic,
     "gamma": Gamma,
     "low_resolution": LowResolution,
     "mirror": Mirror,
     "noise": GaussianNoise,
+    "quarter_turn": QuarterTurn,
 }
 
 

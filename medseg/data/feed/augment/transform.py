@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from medseg.data.feed.batch import Batch, Sample
-from medseg.data.feed.seeds import mix, streams
 
 P = TypeVar("P")
 
@@ -54,8 +53,8 @@ class IntensityTransform(BatchTransform[P]):
     """
 
     @abstractmethod
-    def apply_one(self, image: Tensor, params: P) -> Tensor:
-        """Return a changed copy of one image ``(C, *S)``."""
+    def change(self, image: Tensor, params: P) -> None:
+        """Change one image ``(C, *S)`` in place."""
 
     def apply(
         self, image: Tensor, label: Tensor | None, params: Sequence[P | None]
@@ -63,36 +62,11 @@ class IntensityTransform(BatchTransform[P]):
         """Apply to the samples that have parameters; the label is returned as it came."""
         if all(p is None for p in params):
             return image, label
-        changed = [
-            one if p is None else self.apply_one(one, p)
-            for one, p in zip(image, params, strict=True)
-        ]
-        return torch.stack(changed), label
-
-
-class Compose(BatchTransform[list]):
-    """Apply batch transforms in order, each with an independent stream of every sample's seed."""
-
-    def __init__(self, transforms: Sequence[BatchTransform]) -> None:
-        self.transforms = list(transforms)
-        self._streams = streams([type(t).__name__ for t in self.transforms])
-
-    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> list:
-        """Draw for each transform; `make_params` is what a batch goes through."""
-        seed = int(rng.integers(2**63))
-        return [
-            t.draw(np.random.default_rng(mix(seed, s)), shape)
-            for t, s in zip(self.transforms, self._streams, strict=True)
-        ]
-
-    def apply(
-        self, image: Tensor, label: Tensor | None, params: Sequence[list | None]
-    ) -> tuple[Tensor, Tensor | None]:
-        """Apply one transform after the other."""
-        for number, transform in enumerate(self.transforms):
-            own = [None if p is None else p[number] for p in params]
-            image, label = transform.apply(image, label, own)
-        return image, label
+        changed = image.clone()
+        for one, p in zip(changed, params, strict=True):
+            if p is not None:
+                self.change(one, p)
+        return changed, label
 
 
 class LoaderTransform(ABC):

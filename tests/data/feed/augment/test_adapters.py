@@ -40,6 +40,9 @@ EVERY = [
     ("torchio.RandomFlip", {"axes": (0, 1)}),
     ("torchio.RandomElasticDeformation", {"num_control_points": 5, "max_displacement": 1}),
     ("torchio.RandomAnisotropy", {"axes": (0, 1)}),
+    ("torchio.RandomMotion", {"degrees": 5, "num_transforms": 1}),
+    ("torchio.RandomGhosting", {"axes": (0, 1)}),
+    ("torchio.RandomSpike", {}),
 ]
 
 

@@ -13,8 +13,10 @@ from medseg.data.feed.augment import (
     GaussianNoise,
     LowResolution,
     Mirror,
+    QuarterTurn,
 )
 from medseg.data.feed.augment.blur import blur
+from medseg.data.feed.augment.draws import factors
 from medseg.errors import InputError
 
 
@@ -83,15 +85,26 @@ def test_noise_has_the_drawn_strength_and_is_repeatable():
 @pytest.mark.parametrize("shape", [(12, 10, 9), (11, 14), (3, 2, 20)])
 def test_blur_is_scipys_gaussian_filter(sigma, shape):
     x = image_of(*shape)
-    expected = ndimage.gaussian_filter(x.numpy().astype(np.float64), sigma, mode="nearest")
-    np.testing.assert_allclose(blur(x, sigma).numpy(), expected, atol=1e-5)
+    expected = ndimage.gaussian_filter(
+        x.numpy().astype(np.float64), sigma, mode="nearest", truncate=3
+    )
+    ours = blur(x, (sigma,) * len(shape))
+    np.testing.assert_allclose(ours.numpy(), expected, atol=1e-5)
+
+
+def test_blur_has_a_width_for_each_axis():
+    x = image_of(70, 40, 40)  # More than one slab.
+    expected = ndimage.gaussian_filter(
+        x.numpy().astype(np.float64), (1, 0.5, 0.8), mode="nearest", truncate=3
+    )
+    np.testing.assert_allclose(blur(x, (1, 0.5, 0.8)).numpy(), expected, atol=1e-5)
 
 
 def test_blur_leaves_the_other_channels():
     x = image_of(1, 2, 8, 8, 8)
-    out, _ = GaussianBlur().apply(x, None, [{1: 0.7}])
+    out, _ = GaussianBlur().apply(x, None, [{1: (0.7, 0.5, 1.0)}])
     assert torch.equal(out[0, 0], x[0, 0])
-    assert torch.equal(out[0, 1], blur(x[0, 1], 0.7))
+    assert torch.equal(out[0, 1], blur(x[0, 1], (0.7, 0.5, 1.0)))
 
 
 def test_low_resolution_repeats_what_a_coarse_scan_saw():
@@ -101,6 +114,17 @@ def test_low_resolution_repeats_what_a_coarse_scan_saw():
     expected = np.interp((np.arange(16) + 0.5) / 2 - 0.5, range(8), np.arange(1, 16, 2))
     np.testing.assert_allclose(out[0, 0, 0].numpy(), expected, atol=1e-5)
     assert torch.equal(out[0, 0, 0], out[0, 0, 3])
+
+
+@pytest.mark.parametrize("axes", [None, (1, 2)])
+@pytest.mark.parametrize("zoom", [0.5, 0.63, 0.97])
+def test_low_resolution_is_nearest_then_trilinear_interpolation(zoom, axes):
+    x = image_of(1, 1, 13, 20, 17)
+    sizes = [round(n * zoom) if axes is None or a in axes else n for a, n in enumerate(x.shape[2:])]
+    coarse = torch.nn.functional.interpolate(x, size=sizes, mode="nearest-exact")
+    expected = torch.nn.functional.interpolate(coarse, size=x.shape[2:], mode="trilinear")
+    out, _ = LowResolution(axes=axes).apply(x, None, [{0: zoom}])
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
 
 
 def test_low_resolution_of_a_constant_is_that_constant():
@@ -130,6 +154,30 @@ def test_mirror_draws_each_axis_evenly():
 def test_mirror_axes_must_exist():
     with pytest.raises(InputError, match="axes do not fit"):
         Mirror(axes=(0, 2)).make_params([0], (1, 4, 4))
+
+
+def test_quarter_turns_are_exact_and_only_in_square_planes():
+    turn = QuarterTurn(p=1)
+    x, label = image_of(1, 2, 6, 6, 7), torch.randint(0, 4, (1, 1, 6, 6, 7), dtype=torch.uint8)
+    seen = set()
+    for seed in range(20):
+        (params,) = turn.make_params([seed], (2, 6, 6, 7))
+        assert params[:2] == (0, 1)
+        out, out_label = turn.apply(x, label, [params])
+        np.testing.assert_array_equal(out.numpy(), np.rot90(x.numpy(), params[2], (2, 3)))
+        assert torch.equal(out_label, label.rot90(params[2], (2, 3)))
+        seen.add(params[2])
+    assert seen == {1, 2, 3}
+    assert QuarterTurn(p=1, spacing=(1, 2, 1)).make_params([0], (2, 6, 6, 7)) == [None]
+    assert QuarterTurn(p=1, axes=(0, 2)).make_params([0], (2, 6, 6, 7)) == [None]
+
+
+def test_factors_are_as_often_above_one_as_below_and_never_beyond_the_range():
+    drawn = factors(np.random.default_rng(0), (0.7, 1.5), 4000)
+    assert 0.7 <= drawn.min() < 0.71
+    assert 1.49 < drawn.max() <= 1.5
+    assert np.mean(drawn < 1) == pytest.approx(0.5, abs=0.03)
+    assert factors(np.random.default_rng(0), (1.2, 1.2), 2).tolist() == [1.2, 1.2]
 
 
 @pytest.mark.parametrize("kind", [Brightness, Contrast, Gamma, GaussianNoise])

@@ -1,0 +1,52 @@
+"""A case whose voxels lie on the training device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.data.feed.cases import FeedCase
+
+
+@dataclass(frozen=True, eq=False)
+class TensorCase:
+    """A preprocessed case whose voxels lie on the training device; see `on_device`.
+
+    Attributes:
+        id: unique name.
+        image: float32 ``(C, *S)``.
+        label: uint8 indices ``(*S)``, or ``None``.
+        locations: class index -> voxel coordinates ``(N, ndim)``, in memory.
+    """
+
+    id: str
+    image: Tensor
+    label: Tensor | None
+    locations: Mapping[int, np.ndarray]
+
+    # A GPU's memory cannot be handed to a process, and a copy of it should not be.
+    def __reduce__(self) -> tuple:
+        raise TypeError(f"case {self.id!r} lies on {self.image.device}: use no loader processes")
+
+
+def on_device(case: FeedCase, device: torch.device) -> TensorCase:
+    """Copy a case to a device, bit for bit."""
+    label = case.label
+    return TensorCase(
+        id=case.id,
+        image=_copied(case.image, device, np.float32),
+        label=None if label is None else _copied(label, device, np.uint8),
+        # Copied, so that no map of a file stays open.
+        locations={k: np.array(voxels) for k, voxels in case.locations.items()},
+    )
+
+
+def _copied(array: np.ndarray | Tensor, device: torch.device, dtype: type) -> Tensor:
+    if isinstance(array, Tensor):
+        return array.to(device)
+    # Read whole first: torch cannot look at a read-only map.
+    return torch.from_numpy(np.array(array, dtype=dtype)).to(device)
