@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from medseg.data.feed.batch import Batch
-from medseg.errors import InputError
 from medseg.inference.decode import decode
 from medseg.labels import LabelScheme
 from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss, region_masks
@@ -22,6 +21,7 @@ from medseg.metrics.volume_dice import dice_per_output
 from medseg.networks.outputs import as_heads, finest
 from medseg.tasks.batches import as_batch
 from medseg.training.averaging import averaged_copy
+from medseg.training.finite import FiniteWatch
 from medseg.training.schedule import Cosine, Schedule
 
 
@@ -78,6 +78,7 @@ class SegmentationTask(pl.LightningModule):
         self.description = dict(description or {})
         self.progress: Callable[[], float] = self._trainer_progress
         self._dice: list[Tensor] = []
+        self._finite = FiniteWatch()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(B, K, *S)`` of the averaged weights (of the raw ones while training)."""
@@ -87,18 +88,28 @@ class SegmentationTask(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         batch = as_batch(batch)
-        heads = as_heads(self.network(batch.image), spatial_dims=batch.image.ndim - 2)
-        loss = self.loss(heads, self._target(batch.label))
-        self._refuse_non_finite(loss, batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
+        loss = self.batch_loss(batch)
+        self._finite.watch(loss, cases=batch.case_ids, step=self.global_step)
+        if self._logs():
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
         return loss
+
+    def batch_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of one batch; logs and checks nothing."""
+        heads = as_heads(self.network(batch.image), spatial_dims=batch.image.ndim - 2)
+        return self.loss(heads, self._target(batch.label))  # type: ignore[arg-type]
+
+    def score(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict whole volumes; return preds and target ``(B, *S)``, and Dice ``(B, scored)``."""
+        preds = decode(self.predict_logits(batch.image), self.labels, axis=1)
+        target = batch.label.reshape(preds.shape)  # type: ignore[union-attr]
+        return preds, target, dice_per_output(preds, target, self.labels)
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Predict whole volumes; return images, preds, targets and case ids for overlays."""
         batch = as_batch(batch)
-        preds = decode(self.predict_logits(batch.image), self.labels, axis=1)
-        target = batch.label.reshape(preds.shape)
-        self._dice += list(dice_per_output(preds, target, self.labels))
+        preds, target, dice = self.score(batch)
+        self._dice += list(dice)
         return {
             "image": batch.image,
             "preds": preds,
@@ -151,10 +162,24 @@ class SegmentationTask(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Log the learning rate that this step uses."""
-        self.log("lr", self.optimizers().param_groups[0]["lr"], batch_size=1)  # type: ignore[union-attr]
+        if self._logs():
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
+
+    def on_validation_start(self) -> None:
+        """Learn of a loss that is not finite before whole volumes are predicted."""
+        self._finite.settle()
+
+    def on_train_end(self) -> None:
+        """Learn of a loss that is not finite in the last steps."""
+        self._finite.settle()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what rebuilding needs; plain containers only."""
+        """Add what rebuilding needs; plain containers only.
+
+        Raises:
+            InputError: a loss was not finite; such weights must not replace the last good ones.
+        """
+        self._finite.settle()
         checkpoint["medseg"] = {
             "schema": 1,
             "task": "segmentation",
@@ -168,15 +193,13 @@ class SegmentationTask(pl.LightningModule):
             return label
         return region_masks(label, self.labels.region_indices())
 
-    def _refuse_non_finite(self, loss: Tensor, batch: Batch) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the loss became {float(loss)} at step {self.global_step}",
-                expected="a finite number",
-                found=f"batch of the cases {', '.join(batch.case_ids) or '(unnamed)'}",
-                remedy="look at these cases; lower optimizer.lr or trainer.gradient_clip; "
-                "trainer.precision=32 rules out overflow",
-            )
+    def _logs(self) -> bool:
+        """Say whether this step's values are wanted: what nobody reads need not be logged."""
+        if self._trainer is None:
+            return True
+        # Lightning counts from 1; the first value is for whoever waits for one.
+        every = max(1, getattr(self.trainer, "log_every_n_steps", 1))
+        return self.global_step == 0 or (self.global_step + 1) % every == 0
 
     def _trainer_progress(self) -> float:
         """Measure progress by the trainer's own limits, for use without a training clock."""

@@ -45,7 +45,9 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self.folder, self.clock, self.monitor = Path(folder), clock, monitor
         self.every = every or Every(seconds=300)
         self._saved_at = (0, 0.0)
+        self._step = 0
         self._rng: dict[str, torch.Tensor] | None = None
+        clock.validation_ended_at = self._validation_ended_at
 
     @property
     def last(self) -> Path:
@@ -67,9 +69,14 @@ class Checkpoints(pl.callbacks.Checkpoint):
             return []
         return json.loads(self._history_file.read_text())
 
+    def _validation_ended_at(self, step: int) -> float:
+        # Without a checkpoint to go on from, the file is of an earlier training.
+        entries = self.history() if self._rng is not None else []
+        return next((float(entry["seconds"]) for entry in entries if entry["step"] == step), 0.0)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the generators, and make up for a validation that was cut off."""
-        step = trainer.global_step
+        step = self._step = trainer.global_step
         self._saved_at = (step, self.clock.elapsed)
         kept = [entry for entry in self.history() if entry["step"] <= step]
         self._write_history(trainer, kept)
@@ -88,8 +95,9 @@ class Checkpoints(pl.callbacks.Checkpoint):
     ) -> None:
         """Write ``last.ckpt`` where due."""
         step, seconds = trainer.global_step, self.clock.elapsed
-        if step == self._saved_at[0]:  # gradients are still being accumulated
+        if step == self._step:  # gradients are still being accumulated
             return
+        self._step = step
         due = self.every.due(step - self._saved_at[0], seconds - self._saved_at[1])
         validate = trainer.val_check_batch == 1
         # Validation draws random numbers (its loader does); training must not notice.
@@ -110,6 +118,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
             trainer.save_checkpoint(self.best, weights_only=False)
         entry = {"step": trainer.global_step, "seconds": round(self.clock.elapsed, 3), **metrics}
         self._write_history(trainer, [*history, entry])
+        self.clock.settled()
         if self._rng is not None:
             rng.restore(self._rng)
 
@@ -159,6 +168,7 @@ class StopAtSignal(pl.Callback):
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self._asked: str | None = None
+        self._step = 0
         self._previous: dict[int, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -172,6 +182,10 @@ class StopAtSignal(pl.Callback):
         while self._previous:
             number, handler = self._previous.popitem()
             signal.signal(number, handler)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count steps from here."""
+        self._step = trainer.global_step
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -188,8 +202,9 @@ class StopAtSignal(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Save and stop, if asked to."""
-        if self._asked:
+        """Save and stop, if asked to; not while gradients are still being accumulated."""
+        stepped, self._step = trainer.global_step != self._step, trainer.global_step
+        if self._asked and stepped:
             self.checkpoints._save_last(trainer)
             raise Interrupted(
                 f"stopped by {self._asked} after step {trainer.global_step}; {_GO_ON}"

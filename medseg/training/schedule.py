@@ -55,6 +55,35 @@ class Constant:
         return warm_up(fraction, self.warmup)
 
 
+class Continued:
+    """A schedule that was extended: what it would have been from the start, joined smoothly.
+
+    An extension makes the same seconds or steps a smaller fraction, where the schedule stands
+    higher. From the factor that the training had come to, this one rises along a smooth step (no
+    jump, nor a kink) over the first ``ramp`` of what is left; from there on it is the schedule of
+    the longer training.
+
+    Args:
+        schedule: of the longer training.
+        start: fraction of the longer training at which it was extended.
+        factor: what the schedule gave there before.
+        ramp: part of the rest that joining them takes.
+    """
+
+    def __init__(
+        self, schedule: Schedule, *, start: float, factor: float, ramp: float = 0.1
+    ) -> None:
+        self.schedule, self.start, self.factor = schedule, float(start), float(factor)
+        self.ramp = _fraction("ramp", ramp)
+
+    def __call__(self, fraction: float) -> float:
+        """Give the factor at ``fraction``."""
+        length = self.ramp * (1.0 - self.start)
+        done = 1.0 if length <= 0 else min(1.0, max(0.0, (fraction - self.start) / length))
+        weight = done * done * (3.0 - 2.0 * done)
+        return self.factor + weight * (self.schedule(fraction) - self.factor)
+
+
 SCHEDULES: dict[str, type] = {"cosine": Cosine, "poly": Poly, "constant": Constant}
 
 

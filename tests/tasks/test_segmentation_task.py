@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -6,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+from medseg.losses import CrossEntropyLoss
 from medseg.networks import UNet
 from medseg.tasks import SegmentationTask
 
@@ -125,3 +128,44 @@ def test_a_checkpoint_without_description_still_says_its_labels(tmp_path):
     runner.save_checkpoint(tmp_path / "x.ckpt")
     record = torch.load(tmp_path / "x.ckpt", weights_only=True)["medseg"]
     assert LabelScheme.from_dict(record["labels"]) == TWO
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_accumulated_batches_make_the_step_that_one_large_batch_makes(clip):
+    """Loss scale, clipping, schedule and averaging all count steps, not batches."""
+    torch.manual_seed(0)
+    network = UNet(spatial_dims=2, in_channels=1, num_classes=3, features=(4, 8))
+    image, label = torch.randn(12, 1, 8, 8), torch.randint(0, 3, (12, 1, 8, 8))
+    tasks = []
+    for size, accumulate in ((6, 1), (2, 3)):
+        task = SegmentationTask(
+            copy.deepcopy(network),
+            TWO,
+            loss=CrossEntropyLoss(),
+            optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+            schedule=lambda fraction: 1.0 - fraction,
+            ema=0.5,
+        )
+        batches = [(image[i : i + size], label[i : i + size]) for i in range(0, 12, size)]
+        runner = trainer(max_steps=4, accumulate_grad_batches=accumulate, gradient_clip_val=clip)
+        runner.fit(task, DataLoader(batches, batch_size=None))
+        assert runner.global_step == 4 and int(task.averaged.n_averaged) == 4
+        tasks.append(task)
+    one, other = (task.state_dict() for task in tasks)
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_is_logged_when_it_is_written_and_not_at_every_step(monkeypatch):
+    task = SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO)
+    logged, log = [], task.log
+
+    def noted(name, *rest, **options):
+        logged.append((task.global_step, name))
+        log(name, *rest, **options)
+
+    monkeypatch.setattr(task, "log", noted)
+    batch = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    trainer(max_steps=25, log_every_n_steps=10).fit(task, DataLoader([batch] * 25, batch_size=None))
+    assert [step for step, name in logged if name == "train/loss"] == [0, 9, 19]
+    assert [step for step, name in logged if name == "lr"] == [0, 9, 19]

@@ -54,7 +54,9 @@ class Act(pl.Callback):
             self.action()
 
 
-def fit(folder, *, steps=16, resume=False, act=None, steps_per_epoch=5, validate=6, val=2):
+def fit(
+    folder, *, steps=16, resume=False, act=None, steps_per_epoch=5, validate=6, val=2, accumulate=1
+):
     pl.seed_everything(7, verbose=False)
     task = SegmentationTask(Dropped(), LABELS)
     data = SegmentationDataModule(
@@ -70,6 +72,7 @@ def fit(folder, *, steps=16, resume=False, act=None, steps_per_epoch=5, validate
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=-1,
+        accumulate_grad_batches=accumulate,
         logger=False,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=None,
@@ -172,3 +175,19 @@ def test_a_finished_run_that_is_resumed_changes_nothing(tmp_path, whole):
     before = state(whole)["state_dict"]
     again = fit(whole.folder.parent, resume=True)
     assert all(torch.equal(v, before[k]) for k, v in state(again)["state_dict"].items())
+
+
+class Signal(Act):
+    """Asks to stop after a batch, by its number."""
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.fit_loop.epoch_loop.total_batch_idx + 1 == self.step:
+            self.action()
+
+
+def test_ctrl_c_while_gradients_accumulate_waits_for_the_step_and_resumes_bit_for_bit(tmp_path):
+    options = {"steps": 6, "accumulate": 3, "steps_per_epoch": 6, "validate": 4}
+    whole = fit(tmp_path / "whole", **options)
+    with pytest.raises(Interrupted, match="after step 3"):
+        fit(tmp_path / "cut", act=Signal(interrupt, step=8), **options)
+    assert same_weights(whole, fit(tmp_path / "cut", resume=True, **options))

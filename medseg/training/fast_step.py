@@ -1,0 +1,209 @@
+"""Switch on what makes a training step faster on the device at hand, and nothing that does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from medseg.training import rng
+from medseg.training.compiling import compile_or_not, uncompile
+
+Switch = bool | Literal["auto"]
+
+# Compiling a 3D network takes half a minute to a minute, so a training of less than ten times that
+# is left alone.
+COMPILE_FROM_SECONDS = 600.0
+_GAIN = 0.97  # of the time of a step: less is noise
+_WARM_UP, _TIMED = 3, 5
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was switched on, and the seconds of a step by way of computing it, where timed."""
+
+    channels_last: bool
+    compiled: bool
+    seconds: dict[str, float]
+
+
+class FastStep(pl.Callback):
+    """Chooses memory format and compilation when a training starts.
+
+    ``auto`` tries on CUDA, by timing some forward and backward passes of a real batch, and does
+    nothing elsewhere. The weights, gradients and random states are as before afterwards. On CUDA it
+    also lets cuDNN search for the fastest algorithms, which patches of one size make worth while,
+    and multiply in TF32.
+
+    It belongs behind the clock, so that a budget pays for what is tried.
+
+    Args:
+        compile: run the network compiled. What fails in that leaves it uncompiled and is said.
+        channels_last: keep channels innermost in memory.
+        batch: makes a batch like those of the training; default: one of the data module's.
+        seconds: how long the training will be, or
+        steps: how many it takes; decides whether compiling is tried.
+        say: told what was chosen.
+    """
+
+    def __init__(
+        self,
+        *,
+        compile: Switch = "auto",
+        channels_last: Switch = "auto",
+        batch: Callable[[], Any] | None = None,
+        seconds: float | None = None,
+        steps: int | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.compile, self.channels_last = compile, channels_last
+        self.batch, self.say = batch, say
+        self.seconds, self.steps = seconds, steps
+        self.chosen: Chosen | None = None
+        self._before: tuple[bool, str] | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let CUDA compute as fast as it can."""
+        if trainer.strategy.root_device.type == "cuda":
+            self._before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the process as it was."""
+        if self._before is not None:
+            torch.backends.cudnn.benchmark = self._before[0]
+            torch.set_float32_matmul_precision(self._before[1])
+            self._before = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose."""
+        if trainer.should_stop or not isinstance(getattr(pl_module, "network", None), nn.Module):
+            return
+        try:
+            self.chosen = self._choose(trainer, pl_module)
+        except torch.OutOfMemoryError:
+            # The training itself will say so better, or just fit.
+            uncompile(pl_module.network)  # type: ignore[arg-type]
+            torch.cuda.empty_cache()
+        pl_module.zero_grad(set_to_none=True)
+        match_layout(trainer.optimizers)
+
+    def _choose(self, trainer: pl.Trainer, module: Any) -> Chosen:
+        measured: dict[str, float] = {}
+        tried = "auto" in (self.compile, self.channels_last) and may_gain(module.device)
+        step = self._step(trainer, module) if tried else None
+        last = self.channels_last is True
+        if step is not None and self.channels_last == "auto":
+            measured["plain"] = step()
+            set_channels_last(module, True)
+            measured["channels last"] = step()
+            last = measured["channels last"] < _GAIN * measured["plain"]
+        set_channels_last(module, last)
+        compiled = False
+        if self.compile is True:
+            compiled = compile_or_not(module.network, self.say)
+        elif self.compile == "auto" and step is not None:
+            best = min(measured.values()) if measured else step()
+            if (self.seconds or (self.steps or 0) * best) >= COMPILE_FROM_SECONDS:
+                compiled = compile_or_not(module.network, self.say)
+                measured["compiled"] = step() if compiled else best
+                if measured["compiled"] >= _GAIN * best:
+                    uncompile(module.network)
+                    compiled = False
+        if last or compiled:
+            words = [w for w, on in (("channels last", last), ("compiled", compiled)) if on]
+            gain = measured["plain"] / min(measured.values()) if "plain" in measured else 0.0
+            self.say(f"  network: {', '.join(words)}" + (f", {gain:.2f}x" if gain else ""))
+        return Chosen(last, compiled, measured)
+
+    def _step(self, trainer: pl.Trainer, module: Any) -> Callable[[], float] | None:
+        """Return a function that times a forward and backward pass, in seconds."""
+        batch = self.batch() if self.batch is not None else _one_batch(trainer)
+        if batch is None or not hasattr(module, "batch_loss"):
+            return None
+        batch = trainer.strategy.batch_to_device(batch, module.device)
+
+        def timed() -> float:
+            return step_seconds(module, batch, context=trainer.precision_plugin.forward_context)
+
+        return timed
+
+
+def may_gain(device: torch.device) -> bool:
+    """Say whether the switches are worth trying: on CPUs none has measured faster."""
+    return device.type == "cuda"
+
+
+def step_seconds(module: Any, batch: Any, *, context: Callable[[], Any]) -> float:
+    """Return the median seconds of a forward and backward pass of ``module.batch_loss(batch)``.
+
+    Buffers and random states are put back; gradients are not.
+    """
+    states = rng.capture()
+    buffers = [(b, b.clone()) for b in module.network.buffers()]
+    times = []
+    for turn in range(_WARM_UP + _TIMED):
+        _wait(module.device)
+        started = time.perf_counter()
+        with context():
+            loss = module.batch_loss(batch)
+        loss.backward()
+        _wait(module.device)
+        if turn >= _WARM_UP:
+            times.append(time.perf_counter() - started)
+        module.network.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    rng.restore(states)
+    return sorted(times)[len(times) // 2]
+
+
+def set_channels_last(module: nn.Module, last: bool) -> None:
+    """Lay weights of 2D and 3D convolutions out with channels innermost, or as usual.
+
+    The inputs need no change: a convolution follows its weights, and so does what comes after it.
+    """
+    for parameter in module.parameters():
+        if parameter.ndim in (4, 5):
+            parameter.data = parameter.data.contiguous(memory_format=_format(parameter, last))
+
+
+def match_layout(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Lay the optimisers' states out as their weights: a resumed one may come in another layout.
+
+    A fused step walks through both side by side, whatever their strides.
+    """
+    for optimizer in optimizers:
+        for parameter, state in optimizer.state.items():
+            for name, value in state.items():
+                alike = isinstance(value, Tensor) and value.shape == parameter.shape
+                if alike and value.stride() != parameter.stride():
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _format(parameter: Tensor, last: bool) -> torch.memory_format:
+    if not last:
+        return torch.contiguous_format
+    return torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
+
+
+def _one_batch(trainer: Any) -> Any:
+    module = getattr(trainer, "datamodule", None)
+    dataset = getattr(module, "train_set", None)
+    if module is None or dataset is None:
+        return None
+    from medseg.data.feed.batch import collate
+
+    return collate([dataset[i] for i in range(module.batch_size)])._replace(wide=None)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
