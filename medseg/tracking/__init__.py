@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medseg.tracking.artifacts import log_artifacts
+    from medseg.tracking.bottleneck import BottleneckCallback
     from medseg.tracking.curves import CurvesCallback
     from medseg.tracking.loggers import build_loggers, close_loggers
     from medseg.tracking.options import CsvOptions as csv
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from medseg.tracking.throughput import ThroughputCallback
 
 __all__ = [
+    "BottleneckCallback",
     "CurvesCallback",
     "OverlayCallback",
     "ThroughputCallback",
@@ -36,6 +38,7 @@ __all__ = [
 
 # name -> module, attribute; csv, tensorboard and wandb are what a recipe may say about each
 _HOMES = {
+    "BottleneckCallback": ("bottleneck", "BottleneckCallback"),
     "CurvesCallback": ("curves", "CurvesCallback"),
     "OverlayCallback": ("overlay_callback", "OverlayCallback"),
     "ThroughputCallback": ("throughput", "ThroughputCallback"),

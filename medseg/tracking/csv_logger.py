@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from argparse import Namespace
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ class CsvLogger(Logger):
         self.folder, self.resume = Path(folder), resume
         self._columns: list[str] = list(_FIRST)
         self._rows: list[dict[str, Any]] | None = None
+        self._last_at = 0  # where the last row begins, in bytes
 
     @property
     def file(self) -> Path:
@@ -63,20 +65,19 @@ class CsvLogger(Logger):
         row |= {name: float(value) for name, value in metrics.items()}
         if "epoch" in row:
             row["epoch"] = int(row["epoch"])
-        whole = self._rows is None
+        whole, again = self._rows is None, False
         rows = self._open(row["step"]) if self._rows is None else self._rows
         new = [name for name in row if name not in self._columns]
         self._columns += new
         if rows and rows[-1]["step"] == row["step"]:
             rows[-1] |= row
-            whole = True
+            again = True
         else:
             rows.append(row)
-        if whole or new:
+        if whole or new or not self.file.is_file():
             self._write_all(rows)
         else:
-            with self.file.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+            self._write_last(rows[-1], again=again)
 
     def _open(self, step: int) -> list[dict[str, Any]]:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,11 +92,26 @@ class CsvLogger(Logger):
 
     def _write_all(self, rows: list[dict[str, Any]]) -> None:
         beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.tmp")
-        with beside.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        before = self._text(rows[:-1], header=True)
+        beside.write_bytes(before + self._text(rows[-1:]))
         beside.replace(self.file)
+        self._last_at = len(before)
+
+    def _write_last(self, row: dict[str, Any], *, again: bool) -> None:
+        """Add a row, or write the last one again: a long table is not written as a whole."""
+        with self.file.open("r+b") as file:
+            if again:
+                file.truncate(self._last_at)
+            self._last_at = file.seek(0, os.SEEK_END)
+            file.write(self._text([row]))
+
+    def _text(self, rows: list[dict[str, Any]], *, header: bool = False) -> bytes:
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, self._columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue().encode()
 
 
 def _parsed(row: dict[str, Any]) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ class TrainingProgress(pl.Callback):
         console: of rich; default: the process's standard error.
         loss: logged name of the training loss.
         scores: prefix of the logged scores.
+        note: returns a line to show with each update, such as `BottleneckCallback.line`.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class TrainingProgress(pl.Callback):
         console: Console | None = None,
         loss: str = "train/loss",
         scores: str = "val/dice",
+        note: Callable[[], str] = str,
     ) -> None:
         self.fraction, self.quiet, self.console = fraction, quiet, console
-        self.loss, self.scores = loss, scores
+        self.loss, self.scores, self.note = loss, scores, note
         self._bar: Progress | None = None
         self._training: TaskID | None = None
         self._validation: TaskID | None = None
@@ -55,7 +57,6 @@ class TrainingProgress(pl.Callback):
         from rich.console import Console
         from rich.progress import (
             BarColumn,
-            Progress,
             TaskProgressColumn,
             TextColumn,
             TimeElapsedColumn,
@@ -65,7 +66,9 @@ class TrainingProgress(pl.Callback):
         self.console = self.console or Console(stderr=True)
         if not self.console.is_terminal:
             return
-        self._bar = Progress(
+        from medseg.tracking.noted_progress import NotedProgress
+
+        self._bar = NotedProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
@@ -74,6 +77,7 @@ class TrainingProgress(pl.Callback):
             TextColumn("{task.fields[note]}"),
             console=self.console,
             transient=True,
+            note=self.note,
         )
         self._training = self._bar.add_task("training", total=1.0, note="")
         self._bar.start()
@@ -128,6 +132,8 @@ class TrainingProgress(pl.Callback):
         )
         assert self.console is not None
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+        if self._bar is None and classes and (note := self.note()):
+            self.console.print(f"      {note}", highlight=False, soft_wrap=True, markup=False)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Take the bar away."""

@@ -90,8 +90,8 @@ class WandbLogger(_WandbLogger):
         self.experiment.log_artifact(artifact, aliases=["latest", "best"])
 
     @rank_zero_only
-    def log_summary(self, values: Mapping[str, float]) -> None:
-        """Set numbers that describe the run as a whole."""
+    def log_summary(self, values: Mapping[str, float | str]) -> None:
+        """Set what describes the run as a whole."""
         self.experiment.summary.update(dict(values))
 
     @rank_zero_only

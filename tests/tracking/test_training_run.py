@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from medseg.data.feed.batch import Batch
 from medseg.errors import InputError
 from medseg.tracking import (
+    BottleneckCallback,
     CurvesCallback,
     OverlayCallback,
     ThroughputCallback,
@@ -87,6 +88,7 @@ def fit(folder: Path, spec: list, *, steps: int, resume: bool = False, lines: li
             ThroughputCallback(),
             CurvesCallback(folder),
             TrainingProgress(lambda: trainer.global_step / steps, quiet=True),
+            BottleneckCallback(folder, quiet=True),
         ],
         accelerator="cpu",
         enable_checkpointing=False,
@@ -246,6 +248,16 @@ def test_checkpoint_and_metrics_are_artifacts(trained):
         f"metrics-{run.id}": ["metrics.json"],
     }
     assert run.summary["metrics/mean/dice"] == 0.5
+
+
+def test_shares_of_the_time_and_advice_are_in_the_run(trained):
+    folder, run, resumed, _ = trained
+    assert len(run.values("time/forward")) == 3
+    assert 0 < run.summary["time/validation"] < 1
+    assert run.summary["time/advice"].endswith(".")
+    report = json.loads((folder / "time.json").read_text())
+    assert report["steps"] == 6
+    assert resumed.summary["time/advice"] == report["advice"]
 
 
 def test_resuming_goes_on_in_the_same_run_and_table(trained):
