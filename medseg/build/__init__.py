@@ -4,8 +4,15 @@ Recipes stay above, plain Python arguments below; nothing here decides anything 
 """
 
 from medseg.build.dataset import build_dataset, format_options, plain
+from medseg.build.device import check_device
 from medseg.build.feed import build_data
-from medseg.build.plan import build_plan, plan_overrides, preset
+from medseg.build.plan import (
+    build_plan,
+    other_network,
+    plan_overrides,
+    preset,
+    sized_by_clock,
+)
 from medseg.build.task import build_network, build_task
 from medseg.build.trainer import build_loggers, build_trainer, seed_everything
 
@@ -17,9 +24,12 @@ __all__ = [
     "build_plan",
     "build_task",
     "build_trainer",
+    "check_device",
     "format_options",
+    "other_network",
     "plain",
     "plan_overrides",
     "preset",
     "seed_everything",
+    "sized_by_clock",
 ]

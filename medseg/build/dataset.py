@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medseg.data import formats, phantoms
+from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.errors import InputError
 from medseg.recipe import Recipe
@@ -76,6 +76,8 @@ def _phantom(recipe: Recipe, run_dir: Path, progress: Callable[[int, int], None]
             file=recipe.at("data"),
             remedy="add data.phantom={kind: mr}",
         )
+    from medseg.data import phantoms  # imports SciPy: half a second that real data need not wait
+
     folder = run_dir / f"phantom_{phantom.kind}_{phantom.cases}_{phantom.seed}"
     return phantoms.ensure(
         phantom.kind, folder, cases=phantom.cases, seed=phantom.seed, progress=progress

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.plan import preset
-from medseg.data.feed.cases import FeedCase
-from medseg.machine import usable_cores
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
 if TYPE_CHECKING:
+    from medseg.data.feed.cases import FeedCase
     from medseg.data.feed.datamodule import SegmentationDataModule
 
 
@@ -26,7 +25,6 @@ def build_data(
     """Make the feed: sampling, augmentation and loaders."""
     from medseg.data.feed.augment import registry
     from medseg.data.feed.augment.defaults import default, light
-    from medseg.data.feed.augment.transform import split
     from medseg.data.feed.datamodule import SegmentationDataModule
 
     spacing = plan.preprocessing.spacing
@@ -39,17 +37,22 @@ def build_data(
             registry.create(item.name, item.arguments, spacing=spacing, trust=trust)
             for item in recipe.augmentation
         ]
-    on_samples, _ = split(transforms)
-    # The batched transforms run on the training device; only per-sample ones are worth processes.
-    workers = recipe.data.workers
     return SegmentationDataModule(
         train,
         val,
         patch_size=plan.patch_size,
         batch_size=plan.batch_size,
-        steps_per_epoch=recipe.trainer.steps_per_epoch or -(-len(train) // plan.batch_size),
+        steps_per_epoch=_epoch(recipe, -(-len(train) // plan.batch_size)),
         seed=recipe.seed,
         augmentation=transforms,
-        num_workers=workers if workers is not None else (usable_cores() - 1 if on_samples else 0),
+        num_workers=recipe.data.workers,
+        cache=recipe.data.cache,
         spacing=spacing,
+        masked=[n for n, one in enumerate(plan.preprocessing.normalisation) if one.masked],
     )
+
+
+def _epoch(recipe: Recipe, once: int) -> int:
+    """Count the batches of an epoch, in whole steps: Lightning would end it with a weaker one."""
+    batches, each = recipe.trainer.steps_per_epoch or once, recipe.trainer.accumulate
+    return -(-batches // each) * each

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from medseg.build.clocked import by_clock
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.networks.topology import published_blocks
+from medseg.networks.wiring import ignored
+from medseg.planning import presets
+from medseg.planning.cost import Speed
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.planner import Planned, plan
+from medseg.planning.preset import Name
 from medseg.recipe import Recipe
 
 # Trainings up to this long get the small network that is useful after minutes.
 SHORT_SECONDS = 3600.0
 SHORT_STEPS = 5000
+
+# Losses of ours that Dice is a part of.
+_DICE = ("dice", "dice_ce", "dice_bce")
+
+# They decide what is planned; the other keys of `plan` replace what was.
+CHOICES = ("configuration", "preset")
 
 
 def build_plan(
@@ -22,8 +37,16 @@ def build_plan(
     *,
     edits: Mapping[str, Any] | None = None,
     file: Path | None = None,
+    speed: Speed | None = None,
 ) -> Planned:
     """Plan for a data set; the recipe's values win over ``edits``, edits over what is planned.
+
+    Args:
+        recipe: the recipe.
+        fingerprint: what the data are.
+        edits: values that a person changed in ``file``.
+        file: the ``plan.yaml`` that they stand in.
+        speed: of the device, for `sized_by_clock`; ``None``: the fast preset as it stands.
 
     Raises:
         InputError: a value that was set does not fit the data or the network.
@@ -32,29 +55,46 @@ def build_plan(
 
     network = recipe.network
     channels = recipe.data.channels
+    make = partial(
+        plan,
+        fingerprint,
+        modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
+        needs=needs(network.name, dict(network.arguments), spatial_dims=fingerprint.spatial_dims),
+        overrides={**(edits or {}), **plan_overrides(recipe)},
+        configuration=recipe.plan.configuration,
+    )
     try:
-        return plan(
-            fingerprint,
-            modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
-            needs=needs(
-                network.name, dict(network.arguments), spatial_dims=fingerprint.spatial_dims
-            ),
-            overrides={**(edits or {}), **plan_overrides(recipe)},
-            preset=preset(recipe),
-        )
+        if speed is not None and sized_by_clock(recipe, edits):
+            outputs = LabelScheme.from_dict(fingerprint.labels).num_outputs
+            planned = by_clock(recipe, make, speed, num_classes=outputs)
+        else:
+            planned = make(preset=preset(recipe))
     except InputError as error:
         error.file = error.file or (file if edits else recipe.at("plan"))
         raise
+    reasons = dict(planned.reasons)
+    for key, name in _unused(recipe).items():
+        reasons[key] += f"; {name} takes no notice of it"
+    return replace(planned, reasons=reasons)
+
+
+def _unused(recipe: Recipe) -> dict[str, str]:
+    """Map keys of the plan to the component of the recipe that does not follow them."""
+    network, loss = recipe.network, recipe.loss
+    unused = dict.fromkeys(ignored(network.name), network.name)
+    if loss.arguments.get("batch") is not None:
+        unused["batch_dice"] = f"loss.batch: {str(loss.arguments['batch']).lower()}"
+    elif loss.name not in _DICE:
+        unused["batch_dice"] = f"the loss {loss.name}"
+    return unused
 
 
 def plan_overrides(recipe: Recipe) -> dict[str, Any]:
     """Return the values of the plan that the recipe fixes."""
-    values = recipe.plan.given()
-    values.pop("preset", None)
-    return values
+    return {key: value for key, value in recipe.plan.given().items() if key not in CHOICES}
 
 
-def preset(recipe: Recipe) -> Literal["standard", "fast"]:
+def preset(recipe: Recipe) -> Name:
     """Choose the planner's preset: ``fast`` for an hour or 5,000 steps at most."""
     if recipe.plan.preset != "auto":
         return recipe.plan.preset
@@ -63,3 +103,33 @@ def preset(recipe: Recipe) -> Literal["standard", "fast"]:
         trainer.steps is not None and trainer.steps <= SHORT_STEPS
     )
     return "fast" if short else "standard"
+
+
+def sized_by_clock(recipe: Recipe, edits: Mapping[str, Any] | None = None) -> bool:
+    """Say whether network, patch and batch follow from the budget and the device's speed.
+
+    Those of a fast plan do, unless someone fixed the network's width.
+    """
+    fixed = {**(edits or {}), **plan_overrides(recipe)}
+    timed = recipe.trainer.budget is not None and recipe.trainer.steps is None
+    return preset(recipe) == "fast" and timed and "features" not in fixed
+
+
+def other_network(recipe: Recipe) -> str | None:
+    """Say where the recipe trains another network than its preset has sized, else ``None``."""
+    chosen, network = presets.find(preset(recipe)), recipe.network
+    if not chosen.residual:
+        return None
+    if network.name != chosen.network:
+        return (
+            f"plan.preset {chosen.name} is sized for {chosen.network}, and the recipe names "
+            f"{network.name}: that is trained. For the preset's: network={chosen.network}"
+        )
+    blocks = network.arguments.get("blocks_per_stage")
+    if blocks is not None:
+        published = ", ".join(map(str, published_blocks(5)))
+        return (
+            f"plan.preset {chosen.name} is sized for {published} … blocks a stage, and the recipe "
+            f"sets {blocks}: that is trained. For the preset's: network.blocks_per_stage=null"
+        )
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from medseg import __version__
@@ -23,6 +22,7 @@ def build_task(
     from medseg.inference.window import SlidingWindow
     from medseg.losses import registry as losses
     from medseg.tasks import SegmentationTask
+    from medseg.training.fused import optimizer_factory
 
     network, record = build_network(recipe, plan, dataset, trust=trust)
     regions = bool(dataset.labels.regions)
@@ -31,10 +31,10 @@ def build_task(
         name, arguments = losses.default(regions=True), {}
     else:
         name, arguments = loss.name, dict(loss.arguments)
+    if losses.leaves_batch_open(name, arguments):
+        arguments["batch"] = plan.batch_dice
     optimizer = recipe.optimizer
     inference = plain(recipe.inference)
-    if recipe.trainer.compile:
-        network.compile()
     return SegmentationTask(
         network,
         dataset.labels,
@@ -46,7 +46,7 @@ def build_task(
             num_classes=dataset.labels.num_outputs,
             spatial_dims=plan.spatial_dims,
         ),
-        optimizer=partial(optimizer.resolve(trust=trust), **optimizer.arguments),
+        optimizer=optimizer_factory(optimizer.resolve(trust=trust), optimizer.arguments),
         schedule=recipe.schedule.resolve(trust=trust)(**recipe.schedule.arguments),
         window=SlidingWindow(
             plan.patch_size,

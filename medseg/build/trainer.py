@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.errors import InputError
+from medseg.build.device import check_device, training_device
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from medseg.training.clock import Every
+    from medseg.training.clock import Every, TrainingClock
 
 
 def build_loggers(
@@ -51,22 +53,19 @@ def build_trainer(
     steps_per_epoch: int,
     loggers: Sequence[Any] = (),
     quiet: bool = False,
+    limit: float | None = None,
 ) -> pl.Trainer:
-    """Make the trainer with its clock, its checkpoints and its manners at Ctrl-C."""
+    """Make the trainer with its clock, its checkpoints and its manners at Ctrl-C.
+
+    ``limit``: seconds or steps of the whole training, where it was extended.
+    """
     import pytorch_lightning as pl
 
     from medseg.training.checkpoint_io import AtomicCheckpointIO
 
     settings = recipe.trainer
+    check_device(recipe)
     devices = settings.devices
-    if (len(devices) if isinstance(devices, tuple) else devices) != 1:
-        raise InputError(
-            "a training runs on one device",
-            file=recipe.at("trainer", "devices"),
-            expected="1, or the number of one device: [2]",
-            found=str(devices),
-            remedy="train folds side by side, one device each: data.fold=0, data.fold=1, …",
-        )
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=list(devices) if isinstance(devices, tuple) else devices,
@@ -82,41 +81,64 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         logger=list(loggers) or False,
-        callbacks=_callbacks(recipe, fold_dir, steps_per_epoch=steps_per_epoch, quiet=quiet),
+        callbacks=_callbacks(
+            recipe, fold_dir, clock=_clock(recipe, steps_per_epoch, limit), quiet=quiet
+        ),
         plugins=[AtomicCheckpointIO()],
     )
 
 
+def _clock(recipe: Recipe, steps_per_epoch: int, limit: float | None) -> TrainingClock:
+    from medseg.training.clock import TrainingClock
+
+    settings = recipe.trainer
+    validate = _every(settings.validate_every)
+    steps = settings.steps
+    if settings.epochs is not None:
+        # Lightning also steps at the end of an epoch, whatever has been accumulated.
+        steps = settings.epochs * -(-steps_per_epoch // settings.accumulate)
+    if steps is not None:
+        return TrainingClock(steps=steps if limit is None else int(limit), validate=validate)
+    return TrainingClock(budget=float(limit or settings.budget or 0), validate=validate)
+
+
 def _callbacks(
-    recipe: Recipe, fold_dir: Path, *, steps_per_epoch: int, quiet: bool
+    recipe: Recipe, fold_dir: Path, *, clock: TrainingClock, quiet: bool
 ) -> list[pl.Callback]:
     import pytorch_lightning as pl
 
     from medseg.tracking import (
+        BottleneckCallback,
         CurvesCallback,
         OverlayCallback,
         ThroughputCallback,
         TrainingProgress,
     )
     from medseg.training.checkpoints import Checkpoints, StopAtSignal
-    from medseg.training.clock import TrainingClock
+    from medseg.training.fast_step import FastStep
 
     settings = recipe.trainer
-    steps = settings.steps
-    if settings.epochs is not None:
-        # Lightning also steps at the end of an epoch, whatever has been accumulated.
-        steps = settings.epochs * -(-steps_per_epoch // settings.accumulate)
-    budget = None if steps is not None else float(settings.budget)  # type: ignore[arg-type]
-    clock = TrainingClock(budget=budget, steps=steps, validate=_every(settings.validate_every))
+    fast = FastStep(
+        compile=settings.compile,
+        channels_last=settings.channels_last,
+        seconds=clock.budget,
+        steps=clock.steps,
+        # Standard output may be the JSON of a result.
+        say=(lambda _: None) if quiet else partial(print, file=sys.stderr),
+    )
     checkpoints = Checkpoints(
         fold_dir / "checkpoints", clock, every=_every(settings.checkpoint_every)
     )
+    bottleneck = BottleneckCallback(fold_dir, quiet=quiet)
     callbacks: list[pl.Callback] = [
         clock,
+        fast,
         ThroughputCallback(),
         OverlayCallback(),
         CurvesCallback(fold_dir),
-        TrainingProgress(clock.fraction, quiet=quiet),
+        TrainingProgress(clock.fraction, quiet=quiet, note=bottleneck.line),
+        # Last, so that curves and overlays count as validation, and its table follows the bar.
+        bottleneck,
     ]
     if settings.early_stopping is not None:
         stop = pl.callbacks.EarlyStopping(
@@ -131,14 +153,18 @@ def _callbacks(
 
 
 def _precision(recipe: Recipe) -> Any:
-    """bf16 mixes in where a GPU computes in it; on CPUs it measures slower than float32."""
-    import torch
-
+    """bf16 mixes in where the device computes in it; on a CPU only if that measures faster."""
     if recipe.trainer.precision != "auto":
         return recipe.trainer.precision
-    wanted = recipe.trainer.accelerator in ("auto", "gpu", "cuda")
-    native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if wanted and native else "32"
+    import torch
+
+    from medseg.training.precision import bf16_pays_on_cpu
+
+    kind = training_device(recipe).type
+    if kind == "cpu":
+        return "bf16-mixed" if bf16_pays_on_cpu() else "32"
+    native = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if native else "32"
 
 
 def _every(interval: Any) -> Every | None:

@@ -48,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
         return sub
 
-    _recipe(verb("run", "All stages of a recipe; done ones are skipped.", "run"))
+    run = verb("run", "All stages of a recipe; done ones are skipped.", "run")
+    _recipe(run)
+    _extend(run)
     inspect = verb("inspect", "Say what the data are, and what is odd in them.", "inspect")
     _recipe(inspect, what="recipe or data folder")
     _recipe(verb("plan", "Write plan.yaml: what follows from the data.", "plan"))
@@ -56,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit = verb("fit", "Train.", "fit")
     _recipe(fit)
     fit.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+    _extend(fit)
 
     predict = verb("predict", "Write masks on the grid of the input files.", "predict")
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
@@ -110,7 +113,17 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
 
     verb("recipes", "List the recipes that ship.", "recipes")
-    verb("doctor", "Check versions, devices, memory and disk.", "doctor")
+    doctor = verb("doctor", "Check the machine, or whether a recipe's training fits it.", "doctor")
+    doctor.add_argument(
+        "recipe",
+        nargs="?",
+        metavar="RECIPE",
+        help="a file, or the name of a shipped one; without it: versions, devices, memory, disk",
+    )
+    doctor.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe"
+    )
+    _trust(doctor)
 
     phantom = verb("phantom", "Write an artificial data set.", "phantom")
     phantom.add_argument("kind", metavar="KIND", help="mr, brats or cells")
@@ -133,6 +146,25 @@ def _recipe(sub: argparse.ArgumentParser, *, what: str = "recipe") -> None:
         "overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe"
     )
     _shared(sub)
+
+
+def _extend(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--extend",
+        type=_amount,
+        metavar="AMOUNT",
+        help="train a finished or interrupted training for this much longer: 30m, or 500 steps",
+    )
+
+
+def _amount(text: str) -> int | float:
+    from medseg.recipe.durations import parse_interval
+
+    try:
+        return parse_interval(int(text) if text.isdigit() else text)
+    except ValueError:
+        message = f"expected a length of time such as 30m, or a number of steps, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _shared(sub: argparse.ArgumentParser) -> None:

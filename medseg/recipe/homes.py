@@ -24,6 +24,7 @@ OURS: Mapping[str, Mapping[str, str]] = {
         "adamw": "torch.optim:AdamW",
         "adam": "torch.optim:Adam",
         "sgd": "torch.optim:SGD",
+        "muon": "medseg.training.muon:Muon",
     },
     "schedule": {
         "cosine": "medseg.training.schedule:Cosine",
@@ -32,7 +33,9 @@ OURS: Mapping[str, Mapping[str, str]] = {
     },
     "augmentation": {
         "affine": "medseg.data.feed.augment:Affine",
+        "elastic": "medseg.data.feed.augment:Elastic",
         "mirror": "medseg.data.feed.augment:Mirror",
+        "quarter_turn": "medseg.data.feed.augment:QuarterTurn",
         "gamma": "medseg.data.feed.augment:Gamma",
         "brightness": "medseg.data.feed.augment:Brightness",
         "contrast": "medseg.data.feed.augment:Contrast",

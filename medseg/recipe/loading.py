@@ -25,6 +25,7 @@ _DEFAULT_NAMES = {
     slot: Recipe.model_fields[slot].default for slot in ("network", "loss", "optimizer", "schedule")
 }
 _REGION_LOSS = "dice_bce"
+_RESIDUAL_NETWORK = "residual_unet"
 
 
 def load(
@@ -126,11 +127,16 @@ def _completed(tree: Node, name: str) -> Node:
     regions = tree.get("data", "regions")
     if regions is not None and regions.value not in (None, False):
         entries.setdefault("loss", Node({}, place))
+    preset = tree.get("plan", "preset")
+    residual = preset is not None and str(preset.value).startswith("resenc")
+    if residual:
+        entries.setdefault("network", Node({}, place))
     for slot, default in _DEFAULT_NAMES.items():
         node = entries.get(slot)
         if node is not None and isinstance(node.value, dict) and "name" not in node.value:
             with_regions = slot == "loss" and regions is not None and regions.value
             text = _REGION_LOSS if with_regions else default
+            text = _RESIDUAL_NETWORK if slot == "network" and residual else text
             entries[slot] = node.replace({"name": Node(text, node.place), **node.value})
     trainer = entries.get("trainer", Node({}, place))
     if isinstance(trainer.value, dict) and not given(trainer):

@@ -60,7 +60,8 @@ class Recipe(Section):
         "plan, else strong), none, or a list of transforms in order.",
     )
     network: components.Network = Field(
-        default=components.default("unet"), description="The network."
+        default=components.default("unet"),
+        description="The network; residual_unet is the default with the plan.presets resenc_*.",
     )
     loss: components.Loss = Field(
         default=components.default("dice_ce"),

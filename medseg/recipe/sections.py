@@ -108,20 +108,25 @@ class Data(Section):
         default=None, description="The synthetic data set that format phantom writes."
     )
     workers: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Processes that prepare and load; null chooses by the cores."
+        default=None,
+        description="Processes that prepare and load, no more than there are cores; null chooses, "
+        "for loading by trying.",
     )
-    cache: Literal["auto", "ram", "disk"] = Field(
+    cache: Literal["auto", "ram", "disk", "device"] = Field(
         default="auto",
-        description="Prepared cases in memory, or mapped from disk; auto: in memory if they fill "
-        "less than a quarter of it.",
+        description="Where prepared cases live while a network is trained: in memory, mapped from "
+        "disk, or on the GPU as a whole; auto: on a GPU or else in memory, if they fill less than "
+        "a quarter of what is free there.",
     )
 
 
 class Normalisation(Section):
     """How one channel's intensities are scaled."""
 
-    scheme: Literal["ct", "zscore", "none"] = Field(
-        default="zscore", description="ct clips and scales by the data set, zscore by the image."
+    scheme: Literal["ct", "zscore", "minmax", "none"] = Field(
+        default="zscore",
+        description="ct clips and scales by the data set, zscore by the image's mean, minmax by "
+        "its range.",
     )
     masked: bool = Field(default=False, description="z-score over the non-zero voxels only.")
     lower: float = Field(default=0.0, description="Lower clip in the image's units (ct).")
@@ -130,7 +135,7 @@ class Normalisation(Section):
     std: float = Field(default=1.0, gt=0, description="Standard deviation that divides (ct).")
 
 
-Scheme = Literal["ct", "zscore", "none"]
+Scheme = Literal["ct", "zscore", "minmax", "none"]
 
 
 class PlanKeys(Section):
@@ -157,10 +162,20 @@ class PlanKeys(Section):
     features: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
         default=None, description="Channels per stage."
     )
-    preset: Literal["auto", "standard", "fast"] = Field(
+    batch_dice: bool | None = Field(
+        default=None,
+        description="Dice over all patches of a step at once, where loss.batch leaves it open.",
+    )
+    configuration: Literal["auto", "3d_fullres", "3d_lowres", "2d"] = Field(
         default="auto",
-        description="standard plans for a GPU and hours, fast for a CPU and minutes; auto: fast "
-        "for an hour or 5000 steps at most.",
+        description="Volumes at the data's spacing, at a coarser one (large volumes only), or "
+        "slice by slice; auto: 3d_fullres, for pictures 2d.",
+    )
+    preset: Literal["auto", "standard", "fast", "resenc_m", "resenc_l", "resenc_xl"] = Field(
+        default="auto",
+        description="standard plans for a GPU of 8 GB and hours, resenc_m, _l and _xl a residual "
+        "U-Net for 8, 24 and 40 GB, fast for a CPU and minutes; auto: fast for an hour or 5000 "
+        "steps at most, else standard.",
     )
 
 
@@ -177,6 +192,9 @@ Precision = Annotated[
     Literal["auto", "32", "16-mixed", "bf16-mixed", "64"],
     BeforeValidator(lambda value: str(value) if value in (32, 64) else value),
 ]
+
+
+Switch = bool | Literal["auto"]
 
 
 class Trainer(Section):
@@ -196,12 +214,19 @@ class Trainer(Section):
         description="Steps (50) or time (2m) between validations; null: ten in all, or under a "
         "budget as many as cost a tenth of it.",
     )
+    validation_cases: Count | None = Field(
+        default=None,
+        description="How many of the held-out cases the validations look at, evenly spread; null: "
+        "all. Predictions and metrics.json are of all, whatever it says.",
+    )
     checkpoint_every: Interval | None = Field(
         default=None,
         description="Steps or time between writes of last.ckpt; null: 5m, and validations.",
     )
     precision: Precision = Field(
-        default="auto", description="auto: bf16-mixed on CUDA, 32 elsewhere."
+        default="auto",
+        description="auto: bf16-mixed where the device computes in it, on a CPU only if it is "
+        "faster; else 32.",
     )
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
         default="auto", description="Device to train on."
@@ -217,7 +242,15 @@ class Trainer(Section):
     )
     accumulate: Count = Field(default=1, description="Batches whose gradients make one step.")
     early_stopping: EarlyStopping | None = Field(default=None, description="null: never.")
-    compile: bool = Field(default=False, description="Compile the network with torch.compile.")
+    compile: Switch = Field(
+        default="auto",
+        description="Compile the network with torch.compile; auto: on CUDA, in trainings of ten "
+        "minutes at least, if a step gets faster.",
+    )
+    channels_last: Switch = Field(
+        default="auto",
+        description="Channels innermost in memory; auto: on CUDA if a step gets faster.",
+    )
 
 
 class Inference(Section):

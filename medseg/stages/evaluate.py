@@ -41,6 +41,7 @@ def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
         return metrics
     dataset, empty = job.dataset, job.recipe.evaluation.empty
     pairs = [(c.id, masks[c.id], c.label) for c in dataset.cases if c.id in masks and c.label]
+    job.require_unchanged(c for c in dataset.cases if c.id in masks)
     meaning = [dataset.labels.to_dict(), sorted(dataset.value_map.items()), empty]
     inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), meaning)
     if target.is_file() and job.folder.is_current("evaluate", inputs):

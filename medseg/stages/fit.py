@@ -8,89 +8,152 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medseg import build
 from medseg.atomic import cannot_write
 from medseg.data.prepare.cache import CacheIndex
 from medseg.errors import InputError, Interrupted
 from medseg.machine import memory_limit
-from medseg.planning.plan import Plan
-from medseg.stages import preprocess
+from medseg.recipe import Recipe
+from medseg.stages import device, device_file, extend, preprocess
+from medseg.stages.device import OnDevice
+from medseg.stages.extend import Amount
+from medseg.stages.foreground import require_foreground
 from medseg.stages.job import Job
 from medseg.stages.run_folder import digest
 from medseg.stages.splits import cases_of_fold
 from medseg.tracking import log_artifacts
 
+if TYPE_CHECKING:
+    import torch
 
-def run(job: Job, *, resume: bool = True) -> Path:
+    from medseg.data.feed.datamodule import SegmentationDataModule
+
+
+def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
     """Train the recipe's fold and return ``best.ckpt``.
 
     Args:
         job: the recipe at work.
         resume: go on from ``last.ckpt`` where there is one; else one is an error.
+        by: extend what was trained by so many steps, or seconds.
 
     Raises:
-        InputError: a checkpoint is there, and neither ``resume`` nor ``job.overwrite`` is set.
+        InputError: a checkpoint is there, and neither ``resume`` nor ``job.overwrite`` is set; or
+            there is nothing to extend.
         Interrupted: Ctrl-C; ``last.ckpt`` is whole.
     """
+    build.check_device(job.recipe)
+    if by is not None:
+        extend.check(job, by)
     # Splits first: a fold that cannot be is known before anything is read.
     train, val = cases_of_fold(job.recipe, job.dataset, job.folder.path)
     plan, index = preprocess.run(job)
-    inputs = training_state(job, plan, [case.id for case in train], [case.id for case in val])
+    ids = [case.id for case in train], [case.id for case in val]
+    for warning in require_foreground(
+        index.counts,
+        *ids,
+        job.dataset.labels,
+        splits=job.folder / "splits.json",
+        fold=job.recipe.data.fold,
+    ):
+        job.report.warn(warning)
+    on = device.known(job, plan) or OnDevice(plan, job.recipe)
+    inputs = training_state(job, on, *ids)
     checkpoints = job.folder.fold / "checkpoints"
     last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
     stage = f"fit {job.folder.fold.name}"
-    if best.is_file() and job.folder.is_current(stage, inputs) and not job.overwrite:
+    extensions = [] if job.overwrite else extend.read(job.folder.fold)
+    finished = best.is_file() and job.folder.is_current(stage, _state(inputs, extensions))
+    if finished and not job.overwrite and by is None:
         job.report.stage("fit", f"{job.folder.fold.name} is trained, unchanged")
         return best
     found = last if last.is_file() else None
     if job.overwrite:
-        _clear(job, [case.id for case in val])
+        _clear(job, ids[1])
+        extend.record(job, [])
         found = None
-    if found and not resume:
+    if found and not resume and by is None:
         raise InputError(
             "this fold holds a training already",
             file=last,
             remedy="go on with --resume, or start over with --overwrite",
         )
-    if found and not job.folder.is_current(f"{stage} began", inputs):
+    if found:
+        _refuse_changed(job, stage, inputs, last)
+    before = extensions
+    if by is not None:
+        extensions = [*before, extend.next_one(job, last, by, finished=finished)]
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(checkpoints, error) from error
+    on = device.run(job, plan, reserve=index.nbytes() if _in_memory(job, index) else 0)
+    inputs = training_state(job, on, *ids)
+    if found:
+        _refuse_changed(job, stage, inputs, last)
+    job.folder.record(f"{stage} began", inputs)
+    with extend.recorded(job, before, extensions, last):
+        _train(
+            job,
+            on,
+            index.load_all(ids[0]),
+            index.load_all(_evenly(ids[1], job.recipe)),
+            found,
+            limit=extensions[-1].limit if extensions else None,
+        )
+    job.folder.record(stage, _state(inputs, extensions))
+    return best
+
+
+def _refuse_changed(job: Job, stage: str, inputs: str, last: Path) -> None:
+    if not job.folder.is_current(f"{stage} began", inputs):
         raise InputError(
             "the data or the plan changed since this training began",
             file=last,
             remedy="start over with --overwrite, or use another run_dir",
         )
-    try:
-        checkpoints.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(checkpoints, error) from error
-    job.folder.record(f"{stage} began", inputs)
-    mmap = not _in_memory(job, index)
-    _train(
-        job,
-        plan,
-        [index.load(case.id, mmap=mmap) for case in train],
-        [index.load(case.id, mmap=mmap) for case in val],
-        found,
-    )
-    job.folder.record(stage, inputs)
-    return best
 
 
-def training_state(job: Job, plan: Plan, train: list[str], val: list[str]) -> str:
+def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> str:
     """Hash of everything that decides what a training makes of a fold."""
-    recipe = build.plain(job.recipe)
+    recipe = build.plain(on.recipe)
     for key in ("name", "run_dir", "logger", "inference", "evaluation", "data"):
         recipe.pop(key, None)
     recipe["trainer"].pop("devices")
-    return digest(job.data_state, plan.to_dict(), recipe, train, val)
+    # What auto has come to is the device's matter.
+    recipe["trainer"]["precision"] = job.recipe.trainer.precision
+    return digest(job.data_state, on.plan.to_dict(), recipe, train, val)
 
 
-def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | None) -> None:
+def _state(inputs: str, extensions: list[extend.Extension]) -> str:
+    """Hash of what a finished training is of: its inputs, and how far it was extended."""
+    return digest(inputs, [asdict(e) for e in extensions]) if extensions else inputs
+
+
+def _evenly(ids: list[str], recipe: Recipe) -> list[str]:
+    """Take the cases to validate on while training, evenly spread over those held out."""
+    wanted = min(len(ids), recipe.trainer.validation_cases or len(ids))
+    return [ids[i * len(ids) // wanted] for i in range(wanted)]
+
+
+def _train(
+    job: Job,
+    on: OnDevice,
+    train: list,
+    val: list,
+    resume_from: Path | None,
+    *,
+    limit: float | None = None,
+) -> None:
+    plan = on.plan
     with quiet_libraries():
         build.seed_everything(job.recipe)
         task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
-        data = build.build_data(job.recipe, plan, train, val, trust=job.trust)
+        data = build.build_data(on.recipe, plan, train, val, trust=job.trust)
         job.loggers = build.build_loggers(
             job.recipe,
             plan,
@@ -100,11 +163,12 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
             trust=job.trust,
         )
         trainer = build.build_trainer(
-            job.recipe,
+            on.recipe,
             job.folder.fold,
             steps_per_epoch=data.steps_per_epoch or 1,
             loggers=job.loggers,
             quiet=job.report.quiet,
+            limit=limit,
         )
         size = sum(p.numel() for p in task.network.parameters()) / 1e6
         job.report.stage(
@@ -114,6 +178,7 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
         )
         if resume_from is not None:
             job.report.say(f"  resuming from {resume_from}")
+        _settle(job, data, trainer.strategy.root_device)
         try:
             trainer.fit(task, datamodule=data, ckpt_path=resume_from)
         except SystemExit as stop:
@@ -122,6 +187,19 @@ def _train(job: Job, plan: Plan, train: list, val: list, resume_from: Path | Non
         best = job.folder.fold / "checkpoints" / "best.ckpt"
         job.report.stage("fit", f"{trainer.global_step} steps; {best}")
         log_artifacts(job.loggers, checkpoint=best)
+
+
+def _settle(job: Job, data: SegmentationDataModule, root: torch.device) -> None:
+    """Bring the cases to where they live during the training, and say so."""
+    found = device_file.read(job.folder / "device.yaml")
+    measured = found.measured if found else {}
+    feed = data.settle(
+        root,
+        step_seconds=measured.get("seconds_per_step"),
+        step_bytes=round(measured.get("step_gib", 0) * 2**30),
+    )
+    job.report.say(f"  {feed.line()}")
+    device.note(job, {"workers": feed.reason}, workers=feed.workers)
 
 
 @contextmanager
@@ -144,10 +222,10 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def _in_memory(job: Job, index: CacheIndex) -> bool:
-    """Choose where the preprocessed cases live while a training reads them."""
+    """Say whether the preprocessed cases will fill memory when a training on a CPU reads them."""
     if job.recipe.data.cache != "auto":
-        return job.recipe.data.cache == "ram"
-    size = sum(f.stat().st_size for entry in index.entries.values() for f in entry.glob("*.npy"))
+        return job.recipe.data.cache != "disk"
+    size = index.nbytes()
     limit = memory_limit()
     return limit is not None and size < limit / 4
 

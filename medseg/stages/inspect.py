@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from medseg.atomic import write_text
@@ -22,8 +21,9 @@ def run(job: Job) -> Fingerprint:
     else:
         with job.report.progress("inspect") as advance:
             found = fingerprint(job.dataset, workers=job.workers, progress=advance)
+        job.require_unchanged()
         check(found, job.dataset, empty_labels=job.recipe.data.empty_labels)
-        write_text(target, json.dumps(found.to_dict(), indent=1))
+        write_text(target, found.to_json())
         job.folder.record("inspect", job.data_state)
         job.report.stage("inspect", f"cases: {len(found.cases)}, layout: {job.dataset.format}")
     for note in [*job.dataset.notes, *problems(found)]:
@@ -34,6 +34,6 @@ def run(job: Job) -> Fingerprint:
 def read(path: Path) -> Fingerprint | None:
     """Read a ``fingerprint.json``; ``None`` if it is missing or damaged: it is taken anew."""
     try:
-        return Fingerprint.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return Fingerprint.from_json(path.read_bytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

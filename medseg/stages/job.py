@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from medseg import build
 from medseg.data.case import Case, Dataset
-from medseg.machine import usable_cores
+from medseg.data.prepare.raw import companions
+from medseg.data.prepare.sources import Stamp, stamp, unchanged
+from medseg.machine import usable_cores, within_cores
 from medseg.recipe import Recipe
 from medseg.stages.reporter import Reporter
-from medseg.stages.run_folder import RunFolder, digest, files_state
+from medseg.stages.run_folder import RunFolder, digest
 from medseg.tracking import close_loggers
 
 
@@ -43,11 +47,16 @@ class Job:
         if self.loggers:
             close_loggers(self.loggers, failed=kind is not None)
 
-    @property
+    @cached_property
     def workers(self) -> int:
-        """Processes that read and preprocess cases."""
+        """Processes that read and preprocess cases; more than there are cores are not used."""
         chosen = self.recipe.data.workers
-        return min(usable_cores(), 8) if chosen is None else chosen
+        if chosen is None:
+            return min(usable_cores(), 8)
+        used, remark = within_cores(chosen)
+        if remark:
+            self.report.say(f"  {remark}")
+        return used
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -58,9 +67,13 @@ class Job:
         return dataset
 
     @cached_property
+    def data_files(self) -> dict[str, tuple[Stamp, ...]]:
+        """The files of every labelled case as they were when this job began, by case id."""
+        return {case.id: _stamps(case) for case in self.dataset.cases}
+
+    @cached_property
     def data_state(self) -> str:
         """Hash of what the data set is said to be, and of its files' sizes and times of change."""
-        files = [path for case in self.dataset.cases for path in files_of(case)]
         dataset = self.dataset
         # What was read counts, not only what the recipe says: dataset.json may have been edited.
         meaning = [
@@ -70,7 +83,25 @@ class Job:
             sorted(dataset.value_map.items()),
             self.recipe.data.empty_labels,
         ]
-        return digest(meaning, files_state(files))
+        return digest(meaning, list(self.data_files.items()))
+
+    def require_unchanged(self, cases: Iterable[Case] | None = None) -> None:
+        """Make sure that the files of some cases, or of all, are those that this job began with.
+
+        Raises:
+            InputError: one was changed or removed; which and how is said.
+        """
+        seen = self.data_files
+        for case in self.dataset.cases if cases is None else cases:
+            unchanged(seen[case.id])
+
+
+def _stamps(case: Case) -> tuple[Stamp, ...]:
+    found = []
+    for file in files_of(case):
+        with suppress(OSError):  # the stage that reads it says so
+            found += [stamp(part) for part in companions(file)]
+    return tuple(found)
 
 
 def files_of(case: Case) -> list[Any]:

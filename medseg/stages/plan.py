@@ -5,9 +5,10 @@ from __future__ import annotations
 from medseg import build
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
-from medseg.planning.planner import GIVEN
+from medseg.planning.planner import GIVEN, Planned
 from medseg.stages import inspect, plan_file
 from medseg.stages.job import Job
+from medseg.stages.speed import as_speed, device_speed
 
 
 def run(job: Job) -> Plan:
@@ -16,11 +17,12 @@ def run(job: Job) -> Plan:
     target = job.folder / "plan.yaml"
     old = plan_file.read(target)
     recipe = build.plan_overrides(job.recipe)
-    base = build.build_plan(job.recipe, found)
+    speed = device_speed(job.recipe, found, known=old.speed, planned=bool(old.values))
+    base = build.build_plan(job.recipe, found, speed=as_speed(speed))
     edits = {k: v for k, v in old.edits.items() if k not in recipe}
     final = base
     if edits:
-        final = build.build_plan(job.recipe, found, edits=edits, file=target)
+        final = build.build_plan(job.recipe, found, edits=edits, file=target, speed=as_speed(speed))
     values, planned = final.plan.to_dict(), final.plan.to_dict()
     reasons = dict(final.reasons)
     for key in edits:
@@ -28,9 +30,31 @@ def run(job: Job) -> Plan:
         reasons[key] = reasons[key].replace(GIVEN, f"edited here; planned was {planned[key]}")
     for key in recipe:
         reasons[key] = reasons.get(key, GIVEN).replace(GIVEN, "set in the recipe")
-    plan_file.write(target, values, planned=planned, reasons=reasons)
+    other = build.other_network(job.recipe)
+    notes = [
+        f"Configuration {final.configuration}, preset {build.preset(job.recipe)}.",
+        *([] if found.spatial_dims == 2 else [_lowres(final)]),
+        *([other] if other else []),
+    ]
+    if speed:
+        notes.append(f"Sized for the budget on {speed['device']}.")
+    plan_file.write(target, values, planned=planned, reasons=reasons, notes=notes, speed=speed)
     job.report.stage("plan", _sentence(final.plan, found) + (_kept(edits) if edits else ""))
+    if other:
+        job.report.say(f"  {other}")
     return final.plan
+
+
+def _lowres(planned: Planned) -> str:
+    low = planned.lowres
+    if low is None:
+        return "The data have no low-resolution stage: patches show enough of an image."
+    spacing = " x ".join(f"{s:.3g}" for s in low.spacing)
+    patch = " x ".join(map(str, low.network.patch_size))
+    return (
+        f"The data have a low-resolution stage (plan.configuration: 3d_lowres): spacing {spacing} "
+        f"mm, patch {patch}, {low.covered:.0%} of the median image."
+    )
 
 
 def _sentence(plan: Plan, found: Fingerprint) -> str:

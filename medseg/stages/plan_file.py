@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from medseg.errors import InputError
 _HEADER = """\
 # What follows from the data, each value with its reason. This is a fragment of a recipe: edit a
 # value here and it is kept, delete a line and it is planned anew; values in the recipe itself win.
-plan:
 """
 _RECORD = "# planned: "
+_SPEED = "# speed: "
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,12 @@ class PlanFile:
     Attributes:
         values: the values, as they stand in the file.
         planned: the values that the planner had written there.
+        speed: of the device that a fast plan was sized for, as it was measured.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     planned: Mapping[str, Any] = field(default_factory=dict)
+    speed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def edits(self) -> dict[str, Any]:
@@ -62,12 +64,17 @@ def read(path: Path) -> PlanFile:
         raise InputError(
             "the plan has no section 'plan'", file=path, remedy="delete the file to plan anew"
         )
-    record = next((line for line in text.splitlines() if line.startswith(_RECORD)), None)
+    # Of a record that someone broke every value counts as an edit.
+    return PlanFile(values, _recorded(text, _RECORD), _recorded(text, _SPEED))
+
+
+def _recorded(text: str, name: str) -> dict[str, Any]:
+    line = next((line for line in text.splitlines() if line.startswith(name)), name + "{}")
     try:
-        planned = json.loads(record.removeprefix(_RECORD)) if record else {}
+        found = json.loads(line.removeprefix(name))
     except json.JSONDecodeError:
-        planned = {}  # someone edited the record: every value counts as theirs
-    return PlanFile(values, planned)
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write(
@@ -76,12 +83,27 @@ def write(
     *,
     planned: Mapping[str, Any],
     reasons: Mapping[str, str],
+    notes: Sequence[str] = (),
+    speed: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``values`` with their reasons; ``planned`` is what the planner would have chosen."""
-    lines = []
+    """Write ``values`` with their reasons.
+
+    Args:
+        path: the file.
+        values: the plan, as it stands.
+        planned: what the planner would have chosen.
+        reasons: one line for each value.
+        notes: further sentences, on what was planned as a whole.
+        speed: what a fast plan was sized for; it stays, so that planning again gives the same.
+    """
+    lines = [*(f"# {note}" for note in notes), "plan:"]
     for key, value in values.items():
         reason = reasons.get(key, "")
         lines.append(f"  {key}: {json.dumps(value)}" + (f"  # {reason}" if reason else ""))
     record = json.dumps(dict(planned))
     footer = "\n# The line below remembers what was planned, so that edits are known as edits.\n"
-    write_text(path, _HEADER + "\n".join(lines) + "\n" + footer + _RECORD + record + "\n")
+    footer += _RECORD + record + "\n"
+    if speed:
+        footer += "# What it was sized for; planning again keeps it.\n"
+        footer += _SPEED + json.dumps(dict(speed)) + "\n"
+    write_text(path, _HEADER + "\n".join(lines) + "\n" + footer)

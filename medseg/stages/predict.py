@@ -27,6 +27,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     if not val:
         target.mkdir(parents=True, exist_ok=True)
         return {}
+    job.require_unchanged(val)
     settings = job.recipe.inference.model_dump()
     files = [path for case in val for path in files_of(case)]
     inputs = digest(files_state([checkpoint, *files]), settings)
@@ -42,6 +43,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
         mirror=job.recipe.inference.mirror,
     )
     predict_cases(predictor, val, target, report=job.report, overwrite=True)
+    job.require_unchanged(val)
     job.folder.record(stage, inputs)
     job.report.stage("predict", f"{len(val)} cases into {target}")
     return _existing(target, job.dataset.cases)

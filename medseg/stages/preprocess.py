@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medseg.data.prepare.cache import CacheIndex, prepare_dataset
+from medseg.data.prepare.space import expected_bytes, require_space
 from medseg.planning.plan import Plan
+from medseg.stages import inspect
 from medseg.stages import plan as planning
 from medseg.stages.job import Job
+from medseg.stages.memory import require_memory
 
 
 def run(job: Job) -> tuple[Plan, CacheIndex]:
-    """Bring the cache up to date and return where each case lies in it."""
+    """Bring the cache up to date and return where each case lies in it.
+
+    Raises:
+        InputError: a case cannot be read or changed while this job ran, or the disk is full.
+    """
     plan = planning.run(job)
+
+    def before(missing: Sequence[str]) -> None:
+        found = inspect.read(job.folder / "fingerprint.json")
+        if found is not None:
+            needed = expected_bytes(found, plan.preprocessing, missing)
+            require_space(job.folder.cache, needed)
+            require_memory(job.recipe, expected_bytes(found, plan.preprocessing))
+
     with job.report.progress("preprocess") as advance:
         index = prepare_dataset(
             job.dataset,
@@ -18,6 +35,10 @@ def run(job: Job) -> tuple[Plan, CacheIndex]:
             job.folder.cache,
             workers=job.workers,
             progress=advance,
+            say=lambda text: job.report.stage("preprocess", text),
+            before=before,
         )
+    # Fingerprint and cache shall be of the same files.
+    job.require_unchanged()
     job.report.stage("preprocess", f"{len(job.dataset.cases)} cases in {job.folder.cache}")
     return plan, index

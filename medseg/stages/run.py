@@ -13,9 +13,12 @@ from medseg.stages.run_folder import digest, files_state
 from medseg.tracking import log_artifacts
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Train, predict what was held out, and return ``metrics.json``."""
-    checkpoint = fit.run(job)
+def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
+    """Train, predict what was held out, and return ``metrics.json``.
+
+    ``by``: extend the training by so many steps, or seconds.
+    """
+    checkpoint = fit.run(job, by=by)
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
     _log(job, job.folder / "metrics.json")

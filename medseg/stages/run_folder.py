@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ _ARTEFACTS = (
     "recipe.yaml",
     "fingerprint.json",
     "plan.yaml",
+    "device.yaml",
     "stages.json",
     "metrics.json",
     "predictions",
@@ -147,7 +149,7 @@ def _read(path: Path) -> str:
 
 def _state(path: Any) -> list[Any]:
     try:
-        stat = Path(path).stat()
+        stat = os.stat(path)  # noqa: PTH116  ten thousand Paths take longer than the calls
     except OSError:
         return [str(path), None, None]
     return [str(path), stat.st_size, stat.st_mtime_ns]

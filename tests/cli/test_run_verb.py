@@ -31,7 +31,12 @@ def test_run_leaves_every_artefact_and_a_second_run_repeats_nothing(cli, recipe,
     code, out, _ = cli("run", recipe)
     assert code == 0 and "unchanged" in out
     changed = [p for p, t in before.items() if p.stat().st_mtime_ns != t]
-    assert {p.name for p in changed} <= {"plan.yaml", "splits.json", "sources.json"}
+    assert {p.name for p in changed} <= {
+        "plan.yaml",
+        "splits.json",
+        "sources.json",
+        "index.json",
+    }
 
 
 def test_a_second_fold_lies_beside_the_first(cli, recipe, here):

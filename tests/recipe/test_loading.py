@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -81,8 +80,8 @@ def test_five_mistakes_take_less_than_a_second_and_no_torch(write):
     )
     root = Path(__file__).parents[2]
     took = []
-    for _ in range(3):  # The best of three: other work on the machine is not ours.
-        start = time.perf_counter()
+    for _ in range(3):  # Processor time: other work on the machine is not ours.
+        start = _children_seconds()
         done = subprocess.run(
             [sys.executable, "-c", script],
             capture_output=True,
@@ -90,9 +89,14 @@ def test_five_mistakes_take_less_than_a_second_and_no_torch(write):
             check=True,
             env={**os.environ, "PYTHONPATH": str(root)},
         )
-        took.append(time.perf_counter() - start)
+        took.append(_children_seconds() - start)
         assert done.stdout.split("\n")[:2] == ["5", "[]"]
     assert min(took) < 1.0
+
+
+def _children_seconds() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def test_mistake_in_a_parent_is_reported_at_the_parents_line(write):
@@ -151,7 +155,7 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
         ("data: {value_map: {x: 1}}", "r.yaml:1: data.value_map.x: the key must be a whole number"),
         (
             "trainer: {compile: yes}",
-            "r.yaml:1: trainer.compile: expected true or false, found the text 'yes'; "
+            "r.yaml:1: trainer.compile: expected true or false or auto, found the text 'yes'; "
             "did you mean true?",
         ),
         (
@@ -190,7 +194,7 @@ def test_mistake_is_said_in_plain_words(write, text, message):
 
 def test_sections_without_content_keep_their_defaults(write):
     recipe = load(write("data: {root: /d}\nplan:\ntrainer:\n  # budget: 5m\nnetwork:\n"))
-    assert recipe.plan.given() == {"preset": "auto"}
+    assert recipe.plan.given() == {"configuration": "auto", "preset": "auto"}
     assert recipe.trainer.budget == 900
     assert recipe.network.name == "unet"
 

@@ -84,7 +84,7 @@ def test_good_components_are_accepted(text):
             "optimizer: {name: adamw, betas: 0.9}",
             "optimizer.betas: expected a list of numbers, found 0.9",
         ),
-        ("loss: {name: dice, batch: 1}", "loss.batch: expected true or false, found 1"),
+        ("loss: {name: dice, batch: 1}", "loss.batch: expected true or false or null, found 1"),
         ("loss: {name: dice, smooth: true}", "loss.smooth: expected a number, found true"),
         ("loss: {name: dice, smooth: [1]}", "loss.smooth: expected a number, found a list"),
         ("loss: monai.DiceLos", "loss: there is no loss 'monai.DiceLos'; did you mean monai.DiceL"),

@@ -38,3 +38,11 @@ def test_a_broken_plan_names_the_file(tmp_path, text):
     (tmp_path / "plan.yaml").write_text(text)
     with pytest.raises(InputError, match=r"plan\.yaml"):
         plan_file.read(tmp_path / "plan.yaml")
+
+
+def test_notes_stand_above_the_values_and_are_no_edits(tmp_path):
+    path = tmp_path / "plan.yaml"
+    plan_file.write(path, VALUES, planned=VALUES, reasons={}, notes=["A coarser stage exists."])
+    text = path.read_text()
+    assert text.index("# A coarser stage exists.\n") < text.index("\nplan:\n")
+    assert plan_file.read(path).edits == {}

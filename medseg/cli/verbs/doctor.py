@@ -10,6 +10,9 @@ from medseg.stages import doctor
 
 def act(arguments: Namespace) -> None:
     """Print what was found and how to mend what is missing."""
+    if arguments.recipe is not None:
+        _preflight(arguments)
+        return
     checks = doctor.run()
     say = reporter(arguments)
     say.table("", ("what", "found"), [(c.name, c.found) for c in checks])
@@ -17,3 +20,28 @@ def act(arguments: Namespace) -> None:
         if check.remedy:
             say.say(f"{check.name}: {check.remedy}")
     print_json(arguments, doctor.to_json(checks))
+
+
+def _preflight(arguments: Namespace) -> None:
+    """Print what the recipe's training needs.
+
+    Raises:
+        InputErrors: something does not fit.
+    """
+    from medseg.cli.trusted import trusted
+    from medseg.errors import InputErrors
+    from medseg.recipe import check_trusted, load
+    from medseg.stages import preflight
+    from medseg.stages.run_folder import RunFolder
+
+    trust = trusted(arguments)
+    recipe = load(arguments.recipe, arguments.overrides, trust=trust)
+    if trust:
+        check_trusted(recipe, trust=trust)
+    needs = preflight.run(recipe, RunFolder(recipe).path, trust=trust)
+    rows = [(need.name, need.need, need.there, need.verdict) for need in needs]
+    reporter(arguments).table("", ("what", "needed", "there is", "verdict"), rows)
+    print_json(arguments, preflight.to_json(needs))
+    found = preflight.problems(needs)
+    if found:
+        raise InputErrors(found)

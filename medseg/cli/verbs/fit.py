@@ -12,6 +12,6 @@ from medseg.stages import fit
 def act(arguments: Namespace) -> None:
     """Train the recipe's fold."""
     with open_job(arguments) as job:
-        best = fit.run(job, resume=arguments.resume)
+        best = fit.run(job, resume=arguments.resume, by=arguments.extend)
     job.report.say(f"best checkpoint: {best}")
     print_json(arguments, {"checkpoint": str(best)})

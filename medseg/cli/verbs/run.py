@@ -12,5 +12,5 @@ from medseg.stages import run
 def act(arguments: Namespace) -> None:
     """Run every stage of a recipe."""
     with open_job(arguments) as job:
-        metrics = run.run(job)
+        metrics = run.run(job, by=arguments.extend)
     print_json(arguments, metrics)

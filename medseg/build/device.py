@@ -1,0 +1,115 @@
+"""The device that a recipe trains on: which one, what it is called, what it has to spare."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from typing import TYPE_CHECKING
+
+from medseg.errors import InputError
+from medseg.machine import memory_available, memory_limit, usable_cores
+from medseg.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+GIB = 2**30
+
+
+def training_device(recipe: Recipe) -> torch.device:
+    """Find the device that ``trainer.accelerator`` and ``trainer.devices`` name.
+
+    Raises:
+        InputError: this machine has it not, or several are asked for; says what there is.
+    """
+    import torch
+
+    kind, devices = recipe.trainer.accelerator, recipe.trainer.devices
+    if (len(devices) if isinstance(devices, tuple) else devices) != 1:
+        raise InputError(
+            "a training runs on one device",
+            file=recipe.at("trainer", "devices"),
+            expected="1, or the number of one device: [2]",
+            found=str(devices),
+            remedy="train folds side by side, one device each: data.fold=0, data.fold=1, …",
+        )
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    there = {"cuda": cuda, "mps": mps, "gpu": cuda or mps, "cpu": True, "auto": True}
+    if not there[kind]:
+        raise InputError(
+            f"trainer.accelerator is {kind}, and this machine has no such device",
+            file=recipe.at("trainer", "accelerator"),
+            expected=f"one of: {', '.join(k for k in ('auto', 'cpu', 'cuda', 'mps') if there[k])}",
+            found=_what_there_is(),
+            remedy="leave trainer.accelerator at auto" + _driver_without_torch(),
+        )
+    if kind == "auto":
+        kind = "mps" if mps else "cuda" if cuda else "cpu"
+    elif kind == "gpu":
+        kind = "cuda" if cuda else "mps"
+    if isinstance(devices, int):
+        return torch.device(kind, 0) if kind != "cpu" else torch.device("cpu")
+    count = torch.cuda.device_count() if kind == "cuda" else 1 if kind == "mps" else 0
+    if devices[0] >= count:
+        raise InputError(
+            f"there is no device {devices[0]}",
+            file=recipe.at("trainer", "devices"),
+            expected=f"a number below {count}"
+            if count
+            else "a GPU; the CPU is one device and has no number",
+            found=_what_there_is(),
+            remedy="leave trainer.devices at 1" + _driver_without_torch(),
+        )
+    return torch.device(kind, devices[0])
+
+
+def check_device(recipe: Recipe) -> None:
+    """Refuse a device that does not exist, without importing torch where nothing can be wrong.
+
+    Raises:
+        InputError: as for `training_device`.
+    """
+    if recipe.trainer.accelerator not in ("auto", "cpu") or recipe.trainer.devices != 1:
+        training_device(recipe)
+
+
+def device_name(device: torch.device) -> str:
+    """Name a device so that two machines of the same kind share the name."""
+    if device.type == "cuda":
+        import torch
+
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name}, {properties.total_memory / GIB:.0f} GiB"
+    limit = memory_limit()
+    memory = f", {limit / GIB:.0f} GiB" if limit else ""
+    if device.type == "cpu":
+        return f"CPU ({platform.machine()}), {usable_cores()} cores{memory}"
+    return f"Apple GPU{memory}"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that a training may still take on a device; ``None`` if nobody knows."""
+    if device.type != "cuda":
+        return memory_available()
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch holds and does not use is free, too.
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _what_there_is() -> str:
+    import torch
+
+    names = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("an Apple GPU (mps)")
+    return ", ".join(names) or "the CPU only"
+
+
+def _driver_without_torch() -> str:
+    import torch
+
+    if torch.cuda.is_available() or not shutil.which("nvidia-smi"):
+        return ""
+    return ", or install a build of torch with CUDA: there is an NVIDIA driver"

@@ -1,0 +1,168 @@
+"""How long a run will take, and what it will leave, from one case and one step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+from pathlib import Path
+
+from medseg import build
+from medseg.build.fitted import Fitted
+from medseg.data.case import Dataset
+from medseg.machine import usable_cores
+from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
+from medseg.planning.plan import Plan
+from medseg.recipe import Recipe
+
+# A checkpoint holds weights, their average and an optimiser's two moments; there are best and last,
+# and one more while it is written.
+_COPIES, _CHECKPOINTS = 4, 3
+# Reading is done twice, for the fingerprint and for the cache.
+_READS = 2
+# Share of a budget that goes into steps.
+_STEPS_SHARE = 0.85
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds, and steps.
+
+    Attributes:
+        step: one optimiser step.
+        steps: how many there will be.
+        preparation: fingerprint and cache, as far as they are not there.
+        validation: one of them.
+        training: all steps and validations.
+        whole: from start to end.
+        largest_share: of a budget that its last validation may take.
+    """
+
+    step: float
+    steps: int
+    preparation: float
+    validation: float
+    training: float
+    whole: float
+    largest_share: float
+
+
+def forecast(
+    recipe: Recipe,
+    folder: Path,
+    dataset: Dataset,
+    plan: Plan,
+    found: Fingerprint,
+    fitted: Fitted,
+) -> Forecast:
+    """Foretell the times of a run; they are right within a factor of two, seldom better.
+
+    Raises:
+        InputError: the case that is tried cannot be read or preprocessed.
+    """
+    from medseg.training.clock import LARGEST_SHARE
+
+    trainer = recipe.trainer
+    step = fitted.measured.seconds * fitted.load.accumulate * trainer.accumulate
+    preparation = _preparation(recipe, folder, dataset, plan, found)
+    held_out = 0 if recipe.data.fold == "all" else ceil(len(found.cases) / recipe.data.folds)
+    a_case = _windows(recipe, plan, found) * fitted.measured.forward_seconds / plan.batch_size
+    validation = a_case * min(held_out, trainer.validation_cases or held_out)
+    steps, training = _training(recipe, plan, len(found.cases) - held_out, step, validation)
+    whole = preparation + training + a_case * held_out
+    return Forecast(step, steps, preparation, validation, training, whole, LARGEST_SHARE)
+
+
+def cached_cases(folder: Path) -> int:
+    """Count the entries of a run's cache, by names alone."""
+    try:
+        return sum(1 for entry in (folder / "cache").iterdir() if "." not in entry.name)
+    except OSError:
+        return 0
+
+
+def run_folder_bytes(
+    recipe: Recipe, plan: Plan, dataset: Dataset, found: Fingerprint, *, trust: Sequence[str] = ()
+) -> int:
+    """Foretell the bytes of checkpoints and masks, cache apart."""
+    from medseg.training import rng
+
+    states = rng.capture()
+    network, _ = build.build_network(recipe, plan, dataset, trust=trust)
+    rng.restore(states)
+    weights = 4 * sum(p.numel() for p in network.parameters())
+    masks = sum(prod(case.shape) for case in found.cases) // (2 * recipe.data.folds)
+    return _CHECKPOINTS * _COPIES * weights + masks
+
+
+def _training(
+    recipe: Recipe, plan: Plan, cases: int, step: float, validation: float
+) -> tuple[int, float]:
+    """Give the steps and the seconds of a training."""
+    trainer = recipe.trainer
+    if trainer.steps is None and trainer.epochs is None:
+        budget = float(trainer.budget or 0)
+        left = max(0.0, min(budget * _STEPS_SHARE, budget - validation))
+        return int(left / step), budget
+    steps = trainer.steps or 0
+    if trainer.epochs is not None:
+        batches = trainer.steps_per_epoch or ceil(cases / plan.batch_size)
+        steps = trainer.epochs * ceil(batches / trainer.accumulate)
+    validations = (
+        ceil(steps / trainer.validate_every) if isinstance(trainer.validate_every, int) else 10
+    )
+    return steps, steps * step / _STEPS_SHARE + validations * validation
+
+
+def _windows(recipe: Recipe, plan: Plan, found: Fingerprint) -> float:
+    """Count the windows of a forward pass that the mean case takes."""
+    from medseg.inference.window import window_starts
+
+    every = max(1, len(found.cases) // 64)
+    some = found.cases[::every]
+    total = 0
+    for case in some:
+        shape = [max(n, p) for n, p in zip(_prepared(case, plan), plan.patch_size, strict=True)]
+        total += len(window_starts(shape, plan.patch_size, recipe.inference.overlap))
+    mirrors = 2**plan.spatial_dims if recipe.inference.mirror else 1
+    return mirrors * total / len(some)
+
+
+def _prepared(case: CaseFingerprint, plan: Plan) -> list[int]:
+    pre = plan.preprocessing
+    shape = case.cropped_shape if pre.crop == "nonzero" else case.shape
+    sizes = zip(shape, case.spacing, pre.spacing, strict=True)
+    return [max(1, round(n * old / new)) for n, old, new in sizes]
+
+
+def _preparation(
+    recipe: Recipe, folder: Path, dataset: Dataset, plan: Plan, found: Fingerprint
+) -> float:
+    """Time a small case and scale by the voxels of those that are not in the cache."""
+    from medseg.data.prepare.preprocess import preprocess
+    from medseg.data.prepare.reading import read_image, read_label
+
+    missing = max(0, len(found.cases) - cached_cases(folder))
+    if not missing:
+        return 0.0
+    # The smallest, so that the check stays short; a first reading also imports what it needs.
+    number = min(range(len(found.cases)), key=lambda i: prod(found.cases[i].shape))
+    case = dataset.cases[number]
+    read = prepared = float("inf")
+    for _ in range(2):
+        started = time.perf_counter()
+        volume = read_image(case, channels=len(dataset.channels))
+        label = None
+        if case.label is not None:
+            label = read_label(case.label, dataset.labels, value_map=dataset.value_map, like=volume)
+        read = min(read, time.perf_counter() - started)
+        preprocess(volume, plan.preprocessing, label)
+        prepared = min(prepared, time.perf_counter() - started - read)
+        if read + prepared > 1:
+            break
+    voxels = sum(prod(case.shape) for case in found.cases) * missing / len(found.cases)
+    workers = recipe.data.workers
+    processes = max(1, min(usable_cores(), 8) if workers is None else workers)
+    seconds = (_READS * read + max(0.0, prepared)) * voxels / prod(found.cases[number].shape)
+    return seconds / processes

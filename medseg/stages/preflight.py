@@ -1,0 +1,265 @@
+"""Does a training fit this machine: memory, disk and time, before anything long starts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from medseg import build
+from medseg.build.device import GIB, device_name, free_memory, training_device
+from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_to_device, fixed_by_user
+from medseg.data.case import Dataset
+from medseg.data.prepare.headers import foretell_fingerprint
+from medseg.data.prepare.space import expected_bytes, free_bytes
+from medseg.errors import InputError
+from medseg.machine import memory_available, resident_memory
+from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.plan import Plan
+from medseg.recipe import Recipe
+from medseg.stages import inspect, plan_file
+from medseg.stages.device import precision
+from medseg.stages.forecast import Forecast, cached_cases, forecast, run_folder_bytes
+from medseg.stages.speed import as_speed, device_speed
+
+# Cases that a phantom is judged by before it is written.
+_PHANTOMS = 4
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that a training needs.
+
+    Attributes:
+        name: what.
+        need: how much.
+        there: how much there is; empty where nothing sets a limit.
+        fits: whether it is enough.
+        remedy: the setting that mends it, if not.
+    """
+
+    name: str
+    need: str
+    there: str = ""
+    fits: bool = True
+    remedy: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Say it in a word."""
+        return "" if not self.there else "fits" if self.fits else "does not fit"
+
+
+def run(recipe: Recipe, folder: Path, *, trust: Sequence[str] = ()) -> list[Need]:
+    """Look at what a recipe's training needs and at what this machine has; nothing is written.
+
+    Data are judged by ``fingerprint.json`` where the run has one, else by a few files' headers.
+    One case is read and preprocessed, and one training step is taken on made-up images.
+
+    Raises:
+        InputError: the device or the data are not there, or the plan does not fit the data.
+    """
+    device = training_device(recipe)
+    with _dataset(recipe, folder) as dataset:
+        found, told = _fingerprint(folder, dataset)
+        plan, edits = _plan(recipe, folder, found)
+        cases = expected_bytes(found, plan.preprocessing)
+        in_memory = _in_memory(recipe, cases, on_gpu=device.type == "cuda")
+        free = free_memory(device)
+        room = None if free is None else max(0, round(free * MARGIN))
+        if room is not None and device.type == "cpu":
+            room = max(0, room - in_memory)
+        try:
+            fitted = fit_to_device(
+                recipe,
+                plan,
+                dataset,
+                device=device,
+                room=room,
+                precision=precision(recipe),
+                fixed=fixed_by_user(recipe, edits),
+                trust=trust,
+            )
+        except InputError as error:
+            return [
+                Need("device", device_name(device)),
+                _refused(error),
+                *_disk(recipe, folder, dataset, plan, found, cases, trust),
+            ]
+        plan = fit_plan(plan, fitted.load)
+        guess = forecast(recipe, folder, dataset, plan, found, fitted)
+        return [
+            Need("device", device_name(device)),
+            Need("data", f"{len(found.cases)} cases, {told}"),
+            _step(fitted, plan),
+            *_memory(device.type, fitted, found, plan, in_memory),
+            *_disk(recipe, folder, dataset, plan, found, cases, trust),
+            *_time(recipe, guess),
+        ]
+
+
+def problems(needs: Sequence[Need]) -> list[InputError]:
+    """Return what does not fit, each with its remedy."""
+    return [
+        InputError(
+            f"{need.name}: does not fit", expected=need.need, found=need.there, remedy=need.remedy
+        )
+        for need in needs
+        if not need.fits
+    ]
+
+
+def to_json(needs: Sequence[Need]) -> list[dict[str, Any]]:
+    """Return plain containers."""
+    return [asdict(need) for need in needs]
+
+
+@contextmanager
+def _dataset(recipe: Recipe, folder: Path) -> Iterator[Dataset]:
+    """Give the data set; of a phantom that is not written yet, a few cases for a moment."""
+    phantom = recipe.data.phantom
+    if recipe.data.format != "phantom" or phantom is None or list(folder.glob("phantom_*")):
+        yield build.build_dataset(recipe, folder)
+        return
+    few = phantom.model_copy(update={"cases": min(phantom.cases, _PHANTOMS)})
+    data = recipe.data.model_copy(update={"phantom": few})
+    with tempfile.TemporaryDirectory(prefix="medseg-") as place:
+        found = build.build_dataset(recipe.model_copy(update={"data": data}), Path(place))
+        copies = [
+            replace(found.cases[i % len(found.cases)], id=f"{i:05d}") for i in range(phantom.cases)
+        ]
+        yield replace(found, cases=tuple(copies))
+
+
+def _fingerprint(folder: Path, dataset: Dataset) -> tuple[Fingerprint, str]:
+    known = inspect.read(folder / "fingerprint.json")
+    if known is not None and [case.id for case in known.cases] == [c.id for c in dataset.cases]:
+        return known, "from fingerprint.json"
+    return foretell_fingerprint(dataset), "guessed from headers, empty margins included"
+
+
+def _plan(recipe: Recipe, folder: Path, found: Fingerprint) -> tuple[Plan, list[str]]:
+    old = plan_file.read(folder / "plan.yaml")
+    edits = {k: v for k, v in old.edits.items() if k not in build.plan_overrides(recipe)}
+    speed = device_speed(recipe, found, known=old.speed, planned=bool(old.values))
+    planned = build.build_plan(
+        recipe, found, edits=edits, file=folder / "plan.yaml", speed=as_speed(speed)
+    )
+    return planned.plan, list(edits)
+
+
+def _in_memory(recipe: Recipe, cases: int, *, on_gpu: bool) -> int:
+    """Foretell the bytes of memory that preprocessed cases will fill."""
+    asked, free = recipe.data.cache, memory_available()
+    if asked == "ram" or (asked == "device" and not on_gpu):
+        return cases
+    if asked == "auto" and free is not None and cases < free / 4:
+        return cases
+    return 0
+
+
+def _refused(error: InputError) -> Need:
+    return Need("training step", error.expected or "", error.found or "none", False, error.remedy)
+
+
+def _step(fitted: Fitted, plan: Plan) -> Need:
+    patch = " x ".join(map(str, plan.patch_size))
+    text = f"{_gib(fitted.measured.bytes)}: batch {plan.batch_size}, patch {patch}"
+    if fitted.load.accumulate > 1:
+        text += f", {fitted.load.accumulate} batches a step"
+    if fitted.planned is not None:
+        text += f" (the planned one would take {_gib(fitted.planned)})"
+    return Need("training step", text, "" if fitted.room is None else _gib(fitted.room))
+
+
+def _memory(
+    device: str, fitted: Fitted, found: Fingerprint, plan: Plan, in_memory: int
+) -> list[Need]:
+    free = memory_available()
+    if free is None:
+        return []
+    step = fitted.measured.bytes if device == "cpu" else 0
+    largest = max(found.cases, key=lambda case: prod(case.shape))
+    image = expected_bytes(found, plan.preprocessing, [largest.id])
+    channels = len(plan.preprocessing.normalisation)
+    # A validation holds an image, its logits and what they are summed up in.
+    outputs = len(found.labels["values"]) + 1
+    volume = round(image * (channels + 2 * outputs) / channels)
+    total = step + in_memory + volume
+    parts = [(step, "step"), (in_memory, "cases"), (volume, "validation")]
+    text = f"{_gib(total)}: " + ", ".join(f"{name} {_gib(size)}" for size, name in parts if size)
+    fits = total <= free
+    if in_memory and total - in_memory <= free:
+        remedy = "data.cache=disk, which reads patches from the cache"
+    else:
+        remedy = "a coarser plan.spacing, or a machine with more memory"
+    there = f"{_gib(free)} beyond the {_gib(resident_memory())} held now"
+    return [Need("memory", text, there, fits, None if fits else remedy)]
+
+
+def _disk(
+    recipe: Recipe,
+    folder: Path,
+    dataset: Dataset,
+    plan: Plan,
+    found: Fingerprint,
+    cases: int,
+    trust: Sequence[str],
+) -> list[Need]:
+    done = cached_cases(folder)
+    cache = round(cases * max(0.0, 1 - done / max(1, len(found.cases))))
+    run = run_folder_bytes(recipe, plan, dataset, found, trust=trust)
+    free = free_bytes(folder)
+    fits = cache + run <= free
+    text = f"{_gib(cache + run)}: cache {_gib(cache)}, checkpoints and masks {_gib(run)}"
+    remedy = "free some space, or choose another disk with run_dir=FOLDER"
+    return [Need("disk", text, f"{_gib(free)} free", fits, None if fits else remedy)]
+
+
+def _time(recipe: Recipe, guess: Forecast) -> list[Need]:
+    trainer = recipe.trainer
+    rows = [
+        Need("time of a step", f"{guess.step:.3g} s, loading and augmentation apart"),
+        Need("time to prepare", _duration(guess.preparation)),
+        Need("time of a validation", _duration(guess.validation)),
+    ]
+    if trainer.budget is not None and trainer.steps is None and trainer.epochs is None:
+        budget = float(trainer.budget)
+        enough = guess.validation <= budget * guess.largest_share
+        remedy = (
+            f"trainer.budget={_short(guess.validation / guess.largest_share)} or more, fewer "
+            "trainer.validation_cases, or data.fold=all"
+        )
+        rows.append(
+            Need(
+                "budget",
+                f"{_duration(guess.validation / guess.largest_share)} at least, for one validation",
+                f"{_duration(budget)}: about {guess.steps:,} steps",
+                enough,
+                None if enough else remedy,
+            )
+        )
+    else:
+        rows.append(Need("training", f"{_duration(guess.training)} for {guess.steps:,} steps"))
+    rows.append(Need("time from start to end", _duration(guess.whole)))
+    return rows
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 100 else f"{size / 2**20:.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _short(seconds: float) -> str:
+    return f"{int(seconds) + 1}s" if seconds < 90 else f"{int(seconds / 60) + 1}m"

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def rows(cli):
+    """Run doctor on a recipe: exit code, rows by name, standard error."""
+
+    def run(*words):
+        code, out, err = cli("doctor", *words, "--json")
+        return code, {row["name"]: row for row in json.loads(out)}, err
+
+    return run
+
+
+def test_what_fits_is_said_and_nothing_is_left(rows, recipe, here):
+    before = sorted(here.rglob("*"))
+    code, found, err = rows(recipe)
+    assert code == 0, err
+    assert all(row["fits"] for row in found.values())
+    assert {"device", "training step", "memory", "disk", "time of a step"} <= found.keys()
+    assert "2 steps" in found["training"]["need"]
+    assert sorted(here.rglob("*")) == before
+
+
+def test_under_a_budget_the_steps_are_foretold(rows, recipe):
+    code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=2h")
+    assert code == 0, err
+    assert "2.0 h: about" in found["budget"]["there"]
+
+
+def test_a_budget_too_short_for_a_validation_is_refused(rows, recipe):
+    code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=0.001")
+    assert code == 2 and not found["budget"]["fits"]
+    assert "trainer.budget=" in err and "trainer.validation_cases" in err
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(rows, recipe, monkeypatch):
+    monkeypatch.setattr("medseg.stages.preflight.free_bytes", lambda folder: 1000)
+    code, found, err = rows(recipe)
+    assert code == 2 and not found["disk"]["fits"]
+    assert "run_dir=FOLDER" in err and "Traceback" not in err
+
+
+def test_cases_that_fill_the_memory_are_refused_with_where_to_put_them(rows, recipe, monkeypatch):
+    monkeypatch.setattr("medseg.stages.preflight.memory_available", lambda: 600_000)
+    code, found, err = rows(recipe, "data.cache=ram")
+    assert code == 2 and not found["memory"]["fits"]
+    assert "memory: does not fit" in err
+
+
+def test_a_step_that_does_not_fit_names_the_setting_that_does(rows, recipe, monkeypatch):
+    monkeypatch.setattr("medseg.stages.preflight.free_memory", lambda device: 3_000_000)
+    code, found, err = rows(recipe, "plan.features=[16, 32]", "plan.batch_size=32")
+    assert code == 2 and not found["training step"]["fits"]
+    assert "plan." in err and "GiB" in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has such a device")
+def test_a_device_that_is_not_there_is_named(cli, recipe):
+    code, _, err = cli("doctor", recipe, "trainer.accelerator=cuda")
+    assert code == 2 and "the CPU only" in err
+
+
+def test_a_phantom_is_judged_before_it_is_written(rows, here):
+    code, found, err = rows("quickstart", "data.phantom.cases=30", "plan.features=[4, 8]")
+    assert code == 0, err
+    assert "30 cases" in found["data"]["need"]
+    assert list(here.iterdir()) == []
+
+
+def test_a_finished_run_needs_no_preparation(rows, cli, recipe):
+    assert cli("preprocess", recipe)[0] == 0
+    code, found, err = rows(recipe)
+    assert code == 0, err
+    assert "fingerprint.json" in found["data"]["need"]
+    assert found["time to prepare"]["need"].startswith("0")
+
+
+def test_without_a_recipe_it_looks_at_the_machine(cli):
+    code, out, _ = cli("doctor")
+    assert code == 0 and "python" in out

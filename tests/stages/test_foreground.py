@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medseg.errors import InputError, InputErrors
+from medseg.labels import LabelScheme
+from medseg.stages.foreground import require_foreground
+
+LABELS = LabelScheme({"liver": 1, "tumour": 2})
+COUNTS = {
+    "both": (90, 8, 2),
+    "liver": (90, 10, 0),
+    "tumour": (99, 0, 1),
+    "empty": (100, 0, 0),
+}
+
+
+def look(train: list[str], val: list[str], labels: LabelScheme = LABELS, fold=1) -> list[str]:
+    return require_foreground(COUNTS, train, val, labels, splits=Path("splits.json"), fold=fold)
+
+
+def test_a_fold_that_has_every_class_on_both_sides_is_silent():
+    assert look(["liver", "tumour", "empty"], ["both"]) == []
+
+
+def test_a_class_that_no_training_case_has_is_named_with_where_it_is():
+    with pytest.raises(InputErrors, match="fold 1 cannot learn class 'tumour'") as caught:
+        look(["liver", "empty"], ["both", "tumour"])
+    (problem,) = caught.value.problems
+    assert problem.found == "only among those held out: both, tumour"
+    assert "data.fold" in problem.remedy
+
+
+def test_a_class_that_vanished_everywhere_is_blamed_on_the_spacing():
+    with pytest.raises(InputErrors) as caught:
+        look(["liver"], ["liver"], fold="all")
+    assert "vanishes at a coarse spacing" in caught.value.problems[0].found
+    assert "plan.spacing" in caught.value.problems[0].remedy
+
+
+def test_training_cases_without_foreground_are_refused():
+    with pytest.raises(InputError, match="no training case has foreground") as caught:
+        look(["empty"], ["both"])
+    assert caught.value.expected == "voxels of liver, tumour"
+
+
+def test_held_out_cases_without_foreground_are_a_warning():
+    (warning,) = look(["both"], ["empty"])
+    assert "none of the 1 held-out cases of fold 1 has foreground" in warning
+
+
+def test_a_class_that_is_not_validated_is_a_warning():
+    (warning,) = look(["both"], ["liver"])
+    assert "no held-out case of fold 1 has class 'tumour'" in warning
+
+
+def test_without_held_out_cases_there_is_nothing_to_warn_of():
+    assert look(["both"], []) == []
+
+
+def test_values_that_no_region_counts_need_not_be_there():
+    regions = LabelScheme({"liver": 1, "tumour": 2}, {"whole": (1,)}, (1,))
+    assert look(["liver"], ["both"], regions) == []
