@@ -153,18 +153,42 @@ def orthogonalise(matrices: Tensor, *, steps: int = 5, dtype: torch.dtype | None
         steps: iterations.
         dtype: to compute in; ``None``: bfloat16 on CUDA, else float32, which CPUs are faster in.
     """
-    a, b, c = _QUINTIC
     chosen = dtype or (torch.bfloat16 if matrices.is_cuda else torch.float32)
     x = matrices.to(chosen)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
     x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    # Squared singular values need more digits than bfloat16 has.
+    long = x.shape[-1] >= 2 * x.shape[-2] and chosen != torch.bfloat16
+    x = _by_gram_matrix(x, steps) if long else _directly(x, steps)
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _directly(x: Tensor, steps: int) -> Tensor:
+    a, b, c = _QUINTIC
     for _ in range(steps):
         gram = x @ x.mT
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
-    return (x.mT if tall else x).to(matrices.dtype)
+    return x
+
+
+def _by_gram_matrix(x: Tensor, steps: int) -> Tensor:
+    """Iterate on x·xᵀ alone: every step is a polynomial in it, and all of them commute.
+
+    Kernels have many more columns than rows, so this takes half the time.
+    """
+    a, b, c = _QUINTIC
+    gram = x @ x.mT
+    identity = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device).expand_as(gram)
+    product = identity
+    for step in range(steps):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
+        product = polynomial @ product if step else polynomial
+        if step < steps - 1:
+            gram = polynomial @ gram @ polynomial
+    return product @ x
 
 
 def _factor(rows: int, columns: int, scale: str) -> float:

@@ -126,3 +126,11 @@ def test_its_state_goes_through_a_checkpoint_without_pickle(tmp_path):
 def test_arguments_out_of_range_are_refused(options):
     with pytest.raises(ValueError):
         Muon([nn.Parameter(torch.zeros(8, 8))], **options)
+
+
+def test_small_singular_values_of_a_long_matrix_survive_float32():
+    torch.manual_seed(0)
+    u, v = torch.linalg.qr(torch.randn(32, 32))[0], torch.linalg.qr(torch.randn(400, 32))[0]
+    matrix = ((u * torch.logspace(0, -6, 32)) @ v.mT)[None]
+    exact = orthogonalise(matrix.double())
+    torch.testing.assert_close(orthogonalise(matrix).double(), exact, atol=2e-3, rtol=0)

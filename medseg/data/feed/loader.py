@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -73,10 +74,17 @@ def _in_plain_words(source: Iterator[Any], workers: int) -> Iterator[Any]:
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
-            raise worker_died(f"{error.__cause__ or ''}\n{error}".strip(), workers) from error
+            said = [str(error.__cause__ or ""), str(error), *_signals(source)]
+            raise worker_died("\n".join(filter(None, said)), workers) from error
         if item is _END:
             return
         yield item
+
+
+def _signals(source: Any) -> list[str]:
+    """Name the signals that ended workers: torch's message leaves it out if it looks too late."""
+    ends = [process.exitcode for process in getattr(source, "_workers", ())]
+    return [signal.strsignal(-end) or "" for end in ends if end is not None and end < 0]
 
 
 def worker_died(text: str, workers: int) -> InputError:

@@ -41,8 +41,8 @@ class Tiles:
     picture one tile further. Tiles in rows *and* columns keep the coordinates small, hence exact
     to about 0.0003 voxels (those of all slices in one column: 0.003).
 
-    Outside the volume is zero, as with ``padding_mode="zeros"``. One at a time in a thread: the next
-    one takes over the memory.
+    Outside the volume is zero, as with ``padding_mode="zeros"``. A thread has one at a time: the
+    next takes over its memory.
     """
 
     def __init__(self, image: Tensor) -> None:
