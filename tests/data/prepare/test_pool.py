@@ -145,9 +145,11 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
 @pytest.mark.parametrize("after", [0.0, 0.3])
 def test_ctrl_c_while_workers_start_leaves_no_traceback(tmp_path, after):
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import signal, sys; sys.path[:0] = sys.argv[1:]\n"
         "import test_pool as t\n"
         "if __name__ == '__main__':\n"
+        # What a shell runs in the background is born deaf to Ctrl-C.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    print('ready', flush=True)\n"
         "    try:\n"
         "        t.map_cases(t.nap, [(str(i), (0.1,)) for i in range(99)], workers=2)\n"
