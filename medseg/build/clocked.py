@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from medseg.networks.topology import counts_per_stage, published_blocks
-from medseg.planning.cost import Speed, step_flops
+from medseg.planning.cost import Speed, convolutions, step_flops
 from medseg.planning.fast import Rung, at, climb
 from medseg.planning.memory import plain_activations, residual_activations
 from medseg.planning.plan import Plan
@@ -53,16 +53,16 @@ def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int) 
             if given is None
             else counts_per_stage("blocks_per_stage", given, stages)
         )
-    flops = step_flops(
+    network = convolutions(
         plan.patch_size,
         plan.strides,
         plan.kernels,
         plan.features,
-        batch_size=plan.batch_size,
         in_channels=len(plan.preprocessing.normalisation),
         num_classes=num_classes,
         blocks=blocks,
     )
+    flops = step_flops(network, batch_size=plan.batch_size)
     shape = (plan.patch_size, plan.strides, plan.features)
     values = (
         plain_activations(*shape, num_classes=num_classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg.errors import InputError
 from medseg.machine import memory_available, memory_limit, usable_cores
@@ -113,3 +113,21 @@ def _driver_without_torch() -> str:
     if torch.cuda.is_available() or not shutil.which("nvidia-smi"):
         return ""
     return ", or install a build of torch with CUDA: there is an NVIDIA driver"
+
+
+def training_precision(recipe: Recipe) -> Any:
+    """Return what ``trainer.precision`` comes to: ``auto`` is bf16-mixed where the device gains.
+
+    A GPU gains wherever it computes in bfloat16; a CPU only if that measures faster.
+    """
+    if recipe.trainer.precision != "auto":
+        return recipe.trainer.precision
+    import torch
+
+    from medseg.training.precision import bf16_pays_on_cpu
+
+    kind = training_device(recipe).type
+    if kind == "cpu":
+        return "bf16-mixed" if bf16_pays_on_cpu() else "32"
+    native = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if native else "32"

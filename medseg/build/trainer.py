@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.build.device import check_device, training_device
+from medseg.build.device import check_device, training_precision
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from medseg.training.clock import Every, TrainingClock
+    from medseg.training.clock import TrainingClock
+    from medseg.training.every import Every
 
 
 def build_loggers(
@@ -69,7 +70,7 @@ def build_trainer(
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=list(devices) if isinstance(devices, tuple) else devices,
-        precision=_precision(recipe),
+        precision=training_precision(recipe),
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip,
@@ -152,23 +153,8 @@ def _callbacks(
     return [*callbacks, StopAtSignal(checkpoints), checkpoints]
 
 
-def _precision(recipe: Recipe) -> Any:
-    """bf16 mixes in where the device computes in it; on a CPU only if that measures faster."""
-    if recipe.trainer.precision != "auto":
-        return recipe.trainer.precision
-    import torch
-
-    from medseg.training.precision import bf16_pays_on_cpu
-
-    kind = training_device(recipe).type
-    if kind == "cpu":
-        return "bf16-mixed" if bf16_pays_on_cpu() else "32"
-    native = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if native else "32"
-
-
 def _every(interval: Any) -> Every | None:
-    from medseg.training.clock import Every
+    from medseg.training.every import Every
 
     if interval is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, prod
 from typing import NamedTuple
@@ -94,67 +94,16 @@ def convolutions(
     yield Convolution(features[0], num_classes, 1, sizes[0])
 
 
-def forward_flops(
-    patch_size: Sequence[int],
-    strides: Sequence[Sequence[int]],
-    kernels: Sequence[Sequence[int]],
-    features: Sequence[int],
-    *,
-    in_channels: int,
-    num_classes: int,
-    blocks: Sequence[int] | None = None,
-) -> int:
-    """Count the operations of a forward pass of one patch; arguments as for `convolutions`."""
-    return sum(
-        conv.flops
-        for conv in convolutions(
-            patch_size,
-            strides,
-            kernels,
-            features,
-            in_channels=in_channels,
-            num_classes=num_classes,
-            blocks=blocks,
-        )
-    )
+def forward_flops(convolutions: Iterable[Convolution]) -> int:
+    """Count the operations of a forward pass of one patch."""
+    return sum(conv.flops for conv in convolutions)
 
 
-def step_flops(
-    patch_size: Sequence[int],
-    strides: Sequence[Sequence[int]],
-    kernels: Sequence[Sequence[int]],
-    features: Sequence[int],
-    *,
-    batch_size: int,
-    in_channels: int,
-    num_classes: int,
-    blocks: Sequence[int] | None = None,
-) -> int:
-    """Count the operations of a training step, forward and backward.
-
-    Args:
-        patch_size: and the following as for `convolutions`.
-        strides: see there.
-        kernels: see there.
-        features: see there.
-        batch_size: patches of the step.
-        in_channels: see there.
-        num_classes: see there.
-        blocks: see there.
-    """
-    found = list(
-        convolutions(
-            patch_size,
-            strides,
-            kernels,
-            features,
-            in_channels=in_channels,
-            num_classes=num_classes,
-            blocks=blocks,
-        )
-    )
+def step_flops(convolutions: Iterable[Convolution], *, batch_size: int) -> int:
+    """Count the operations of a training step, forward and backward, of ``batch_size`` patches."""
+    found = list(convolutions)
     # Nobody asks for the gradient of the image.
-    return batch_size * (_PASSES * sum(conv.flops for conv in found) - found[0].flops)
+    return batch_size * (_PASSES * forward_flops(found) - found[0].flops)
 
 
 def _sizes(patch_size: Sequence[int], strides: Sequence[Sequence[int]]) -> Iterator[int]:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medseg import build
-from medseg.build.device import GIB, device_name, free_memory, training_device
+from medseg.build.device import (
+    GIB,
+    device_name,
+    free_memory,
+    training_device,
+    training_precision,
+)
 from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_recipe, fit_to_device, fixed_by_user
 from medseg.errors import InputError
 from medseg.planning.fitting import Load
@@ -66,7 +72,7 @@ def run(job: Job, plan: Plan, *, reserve: int = 0) -> OnDevice:
     room = None if free is None else round(free * MARGIN)
     if room is not None and device.type == "cpu":
         room = max(0, room - reserve)
-    chosen = precision(job.recipe)
+    chosen = training_precision(job.recipe)
     job.report.say(f"  one step on made-up images, to see what {name} takes …")
     try:
         fitted = fit_to_device(
@@ -121,13 +127,6 @@ def _measured_for(job: Job, plan: Plan) -> str:
 
 def _fixed(job: Job) -> list[str]:
     return fixed_by_user(job.recipe, plan_file.read(job.folder / "plan.yaml").edits)
-
-
-def precision(recipe: Recipe) -> str:
-    """Return the precision that ``trainer.precision`` comes to here."""
-    from medseg.build.trainer import _precision
-
-    return str(_precision(recipe))
 
 
 def _content(

@@ -28,6 +28,7 @@ from medseg.stages.splits import cases_of_fold
 from medseg.tracking import log_artifacts
 
 if TYPE_CHECKING:
+    import pytorch_lightning as pl
     import torch
 
     from medseg.data.feed.datamodule import SegmentationDataModule
@@ -184,9 +185,22 @@ def _train(
         except SystemExit as stop:
             # Lightning answers a Ctrl-C that comes outside of training with sys.exit(1).
             raise Interrupted("stopped; the last checkpoint on disk is whole") from stop
+        _note_switches(job, trainer)
         best = job.folder.fold / "checkpoints" / "best.ckpt"
         job.report.stage("fit", f"{trainer.global_step} steps; {best}")
         log_artifacts(job.loggers, checkpoint=best)
+
+
+def _note_switches(job: Job, trainer: pl.Trainer) -> None:
+    """Write into ``device.yaml`` how the network was computed."""
+    from medseg.training.fast_step import FastStep
+
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, FastStep) and callback.chosen is not None:
+            made = callback.chosen
+            timed = ", ".join(f"{name} {s:.3g} s" for name, s in made.seconds.items())
+            reasons = dict.fromkeys(("compile", "channels_last"), timed) if timed else {}
+            device.note(job, reasons, compile=made.compiled, channels_last=made.channels_last)
 
 
 def _settle(job: Job, data: SegmentationDataModule, root: torch.device) -> None:

@@ -12,17 +12,17 @@ from medseg import build
 from medseg.build.fitted import Fitted
 from medseg.data.case import Dataset
 from medseg.machine import usable_cores
+from medseg.planning.fast import STEPS_SHARE
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
+from medseg.training.budget import LARGEST_SHARE
 
 # A checkpoint holds weights, their average and an optimiser's two moments; there are best and last,
 # and one more while it is written.
 _COPIES, _CHECKPOINTS = 4, 3
 # Reading is done twice, for the fingerprint and for the cache.
 _READS = 2
-# Share of a budget that goes into steps.
-_STEPS_SHARE = 0.85
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,6 @@ def forecast(
     Raises:
         InputError: the case that is tried cannot be read or preprocessed.
     """
-    from medseg.training.clock import LARGEST_SHARE
-
     trainer = recipe.trainer
     step = fitted.measured.seconds * fitted.load.accumulate * trainer.accumulate
     preparation = _preparation(recipe, folder, dataset, plan, found)
@@ -103,7 +101,7 @@ def _training(
     trainer = recipe.trainer
     if trainer.steps is None and trainer.epochs is None:
         budget = float(trainer.budget or 0)
-        left = max(0.0, min(budget * _STEPS_SHARE, budget - validation))
+        left = max(0.0, min(budget * STEPS_SHARE, budget - validation))
         return int(left / step), budget
     steps = trainer.steps or 0
     if trainer.epochs is not None:
@@ -112,7 +110,7 @@ def _training(
     validations = (
         ceil(steps / trainer.validate_every) if isinstance(trainer.validate_every, int) else 10
     )
-    return steps, steps * step / _STEPS_SHARE + validations * validation
+    return steps, steps * step / STEPS_SHARE + validations * validation
 
 
 def _windows(recipe: Recipe, plan: Plan, found: Fingerprint) -> float:

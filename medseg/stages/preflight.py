@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from medseg import build
-from medseg.build.device import GIB, device_name, free_memory, training_device
+from medseg.build.device import (
+    GIB,
+    device_name,
+    free_memory,
+    training_device,
+    training_precision,
+)
 from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_to_device, fixed_by_user
 from medseg.data.case import Dataset
 from medseg.data.prepare.headers import foretell_fingerprint
@@ -22,7 +28,6 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 from medseg.stages import inspect, plan_file
-from medseg.stages.device import precision
 from medseg.stages.forecast import Forecast, cached_cases, forecast, run_folder_bytes
 from medseg.stages.speed import as_speed, device_speed
 
@@ -80,7 +85,7 @@ def run(recipe: Recipe, folder: Path, *, trust: Sequence[str] = ()) -> list[Need
                 dataset,
                 device=device,
                 room=room,
-                precision=precision(recipe),
+                precision=training_precision(recipe),
                 fixed=fixed_by_user(recipe, edits),
                 trust=trust,
             )

@@ -26,12 +26,13 @@ def device_speed(
         return {}
     if planned:
         return dict(known) if as_speed(known) else {}
-    from medseg.build.device import device_name, training_device
-    from medseg.stages.device import precision
+    from medseg.build.device import device_name, training_device, training_precision
     from medseg.training.benchmark import measure_speed
 
     device = training_device(recipe)
-    speed = measure_speed(device, spatial_dims=found.spatial_dims, precision=precision(recipe))
+    speed = measure_speed(
+        device, spatial_dims=found.spatial_dims, precision=training_precision(recipe)
+    )
     return {
         "device": device_name(device),
         "gflops": _rounded(speed.flops / 1e9),

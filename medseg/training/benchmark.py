@@ -7,9 +7,10 @@ import time
 import torch
 
 from medseg.networks.unet import UNet
-from medseg.planning.cost import Speed, step_flops
+from medseg.planning.cost import Speed, convolutions, step_flops
 from medseg.planning.memory import plain_activations
 from medseg.training import rng
+from medseg.training.waiting import wait_for
 
 _NARROW, _WIDE = 8, 32
 # Voxels per axis: a GPU needs large patches to be busy, a CPU is so at once.
@@ -67,12 +68,12 @@ def _seconds(device: torch.device, width: int, edge: int, dims: int, precision: 
     kind = torch.bfloat16 if precision.startswith("bf16") else torch.float16
     best, began = float("inf"), time.perf_counter()
     for _ in range(1 + _REPEATS["cpu" if device.type == "cpu" else "gpu"]):
-        _wait(device)
+        wait_for(device)
         started, worked = time.perf_counter(), time.process_time()
         with torch.autocast(device.type, dtype=kind, enabled=precision.endswith("mixed")):
             loss = network(image).float().square().mean()
         loss.backward()
-        _wait(device)
+        wait_for(device)
         best = min(best, time.perf_counter() - started)
         if device.type == "cpu":
             # Of a machine that is busy for a moment this is nearer to what it does later.
@@ -82,28 +83,17 @@ def _seconds(device: torch.device, width: int, edge: int, dims: int, precision: 
     return best
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 def _features(width: int) -> tuple[int, ...]:
     return tuple(width * 2**stage for stage in range(_STAGES))
 
 
 def _flops(width: int, edge: int, dims: int) -> int:
     strides = ((1,) * dims, *[(2,) * dims] * (_STAGES - 1))
-    return step_flops(
-        (edge,) * dims,
-        strides,
-        [(3,) * dims] * _STAGES,
-        _features(width),
-        batch_size=_BATCH,
-        in_channels=1,
-        num_classes=3,
+    kernels = [(3,) * dims] * _STAGES
+    network = convolutions(
+        (edge,) * dims, strides, kernels, _features(width), in_channels=1, num_classes=3
     )
+    return step_flops(network, batch_size=_BATCH)
 
 
 def _values(width: int, edge: int, dims: int) -> int:

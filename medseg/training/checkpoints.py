@@ -16,7 +16,8 @@ import torch
 from medseg.atomic import write_text
 from medseg.errors import Interrupted
 from medseg.training import rng
-from medseg.training.clock import Every, TrainingClock
+from medseg.training.clock import TrainingClock
+from medseg.training.every import Every
 
 
 class Checkpoints(pl.callbacks.Checkpoint):

@@ -6,33 +6,20 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from medseg.training.budget import LARGEST_SHARE, refuse_too_short
-from medseg.training.schedule import Continued
+from medseg.training.every import Every
+from medseg.training.schedule import Continued, present_factor
 from medseg.training.validation_time import ValidationTime, predicted_seconds, saving_seconds
 
 NEVER = 10**15  # a batch count that no training reaches
 # Timing some cases before the first step, and once more before the end, may take this part.
 _TIMING_SHARE = 0.01
 _TIMING_AGAIN = 0.9
-
-
-@dataclass(frozen=True)
-class Every:
-    """An interval in optimiser steps or in seconds; with neither it never comes round."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-    def due(self, steps: int, seconds: float) -> bool:
-        """Say whether the interval has passed, given what went by since the last time."""
-        by_steps = self.steps is not None and steps >= self.steps
-        return by_steps or (self.seconds is not None and seconds >= self.seconds)
 
 
 class TrainingClock(pl.Callback):
@@ -164,7 +151,7 @@ class TrainingClock(pl.Callback):
         if self._step == 0 or self._extended:
             self._refuse_too_short(trainer)
         if self._extended:
-            self._joint = (self.fraction(), _factor(trainer))
+            self._joint = (self.fraction(), present_factor(trainer.optimizers))
         if self._joint is not None and hasattr(pl_module, "schedule"):
             start, factor = self._joint
             pl_module.schedule = Continued(pl_module.schedule, start=start, factor=factor)  # type: ignore[arg-type,assignment]
@@ -309,12 +296,3 @@ class TrainingClock(pl.Callback):
         self._joint = None if joint is None else tuple(joint)
         if "validation" in state:
             self.validation.load_state_dict(state["validation"])
-
-
-def _factor(trainer: pl.Trainer) -> float:
-    """Read the factor that the schedule has put on the learning rate."""
-    for optimizer in trainer.optimizers:
-        for group in optimizer.param_groups:
-            if group.get("initial_lr"):
-                return float(group["lr"] / group["initial_lr"])
-    return 1.0

@@ -18,6 +18,7 @@ from medseg.data.feed.batch import Batch
 from medseg.errors import MedsegError
 from medseg.machine import peak_memory, resident_memory
 from medseg.training import rng
+from medseg.training.waiting import wait_for
 
 # The first step also pays for what is set up once; if it is quick, a second one is timed.
 _QUICK_SECONDS = 3.0
@@ -172,7 +173,7 @@ def _step(
     device: torch.device,
     precision: str,
 ) -> tuple[float, float]:
-    _wait(device)
+    wait_for(device)
     started = time.perf_counter()
     with warnings.catch_warnings():
         # `training_step` logs, and there is no trainer to log to.
@@ -180,12 +181,12 @@ def _step(
         with _autocast(device, precision):
             output: Any = task.training_step(batch, 0)
     loss = output["loss"] if isinstance(output, Mapping) else output
-    _wait(device)
+    wait_for(device)
     forward = time.perf_counter() - started
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    _wait(device)
+    wait_for(device)
     return time.perf_counter() - started, forward
 
 
@@ -204,13 +205,6 @@ def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
         return nullcontext()
     kind = torch.bfloat16 if precision.startswith("bf16") else torch.float16
     return torch.autocast(device.type, dtype=kind)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _restart(device: torch.device) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medseg.training import rng
 from medseg.training.compiling import compile_or_not, uncompile
+from medseg.training.waiting import wait_for
 
 Switch = bool | Literal["auto"]
 
@@ -149,12 +150,12 @@ def step_seconds(module: Any, batch: Any, *, context: Callable[[], Any]) -> floa
     buffers = [(b, b.clone()) for b in module.network.buffers()]
     times = []
     for turn in range(_WARM_UP + _TIMED):
-        _wait(module.device)
+        wait_for(module.device)
         started = time.perf_counter()
         with context():
             loss = module.batch_loss(batch)
         loss.backward()
-        _wait(module.device)
+        wait_for(module.device)
         if turn >= _WARM_UP:
             times.append(time.perf_counter() - started)
         module.network.zero_grad(set_to_none=True)
@@ -202,8 +203,3 @@ def _one_batch(trainer: Any) -> Any:
     from medseg.data.feed.batch import collate
 
     return collate([dataset[i] for i in range(module.batch_size)])._replace(wide=None)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

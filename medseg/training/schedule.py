@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 Schedule = Callable[[float], float]
 """Elapsed fraction in [0, 1] -> factor on the learning rate. The clock decides what the fraction
@@ -96,3 +100,12 @@ def _fraction(name: str, value: float) -> float:
     if not 0.0 <= value < 1.0:
         raise ValueError(f"{name} is a fraction of the training in [0, 1), got {value}")
     return float(value)
+
+
+def present_factor(optimizers: Iterable[Optimizer]) -> float:
+    """Read the factor that a schedule has put on the learning rate; 1 without one."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            if group.get("initial_lr"):
+                return float(group["lr"] / group["initial_lr"])
+    return 1.0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medseg.data.feed.batch import Batch
 from medseg.inference.window import SlidingWindow, window_starts
+from medseg.training.waiting import wait_for
 
 _SAMPLED = 64  # sizes that are looked at; the rest are assumed to be like these
 _BYTES_A_SECOND = 200e6  # of a slow disk, before a checkpoint has been written
@@ -108,8 +109,7 @@ def predicted_seconds(
     def timed(batch: Batch) -> float:
         started = now()
         act(_moved(batch, module.device))
-        if module.device.type == "cuda":
-            torch.cuda.synchronize(module.device)
+        wait_for(module.device)
         return now() - started
 
     began = now()

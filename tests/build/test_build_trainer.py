@@ -1,6 +1,7 @@
 import pytest
 
 from medseg.build import trainer
+from medseg.build.device import training_precision
 from medseg.recipe import load_text
 from medseg.training import precision
 
@@ -14,8 +15,8 @@ def recipe(text):
 @pytest.mark.parametrize(("pays", "expected"), [(True, "bf16-mixed"), (False, "32")])
 def test_on_a_cpu_bfloat16_is_chosen_where_it_pays(monkeypatch, pays, expected):
     monkeypatch.setattr(precision, "bf16_pays_on_cpu", lambda: pays)
-    assert trainer._precision(recipe("budget: 1m")) == expected
-    assert trainer._precision(recipe("budget: 1m, precision: 32")) == "32"
+    assert training_precision(recipe("budget: 1m")) == expected
+    assert training_precision(recipe("budget: 1m, precision: 32")) == "32"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from medseg.networks import UNet
 from medseg.tasks import SegmentationTask
 from medseg.training.checkpoint_io import AtomicCheckpointIO
 from medseg.training.checkpoints import Checkpoints, StopAtSignal
-from medseg.training.clock import Every, TrainingClock
+from medseg.training.clock import TrainingClock
+from medseg.training.every import Every
 
 LABELS = LabelScheme({"background": 0, "thing": 1})
 

@@ -6,7 +6,8 @@ import torch
 
 from medseg.errors import InputError
 from medseg.training.budget import duration
-from medseg.training.clock import Every, TrainingClock
+from medseg.training.clock import TrainingClock
+from medseg.training.every import Every
 
 
 class Time:
