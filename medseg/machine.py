@@ -48,6 +48,14 @@ def memory_available() -> int | None:
     return max(0, min(free)) if free else memory_limit()
 
 
+def room_for(size: int, free: int) -> bool:
+    """Say whether data may stay in memory of which ``free`` bytes are left: below a quarter.
+
+    What else will need memory, a training and other processes, is not known beforehand.
+    """
+    return size < free / 4
+
+
 def resident_memory() -> int:
     """Return the bytes of memory that this process holds; 0 where the system does not tell."""
     with suppress(OSError, ValueError, IndexError):

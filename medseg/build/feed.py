@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from medseg.build.plan import preset
+from medseg.build.augmentation import build_augmentation
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -20,23 +20,15 @@ def build_data(
     train: Sequence[FeedCase],
     val: Sequence[FeedCase],
     *,
+    names: Sequence[str] = (),
     trust: Sequence[str] = (),
 ) -> SegmentationDataModule:
-    """Make the feed: sampling, augmentation and loaders."""
-    from medseg.data.feed.augment import registry
-    from medseg.data.feed.augment.defaults import default, light
+    """Make the feed: sampling, augmentation and loaders.
+
+    ``names`` are those of the classes: one that knows its side is not mirrored.
+    """
     from medseg.data.feed.datamodule import SegmentationDataModule
 
-    spacing = plan.preprocessing.spacing
-    if isinstance(recipe.augmentation, str):
-        mild = recipe.augmentation == "light" or preset(recipe) == "fast"
-        choose = light if mild and recipe.augmentation != "strong" else default
-        transforms: list[Any] = list(choose(plan.patch_size, spacing=spacing))
-    else:
-        transforms = [
-            registry.create(item.name, item.arguments, spacing=spacing, trust=trust)
-            for item in recipe.augmentation
-        ]
     return SegmentationDataModule(
         train,
         val,
@@ -44,10 +36,10 @@ def build_data(
         batch_size=plan.batch_size,
         steps_per_epoch=_epoch(recipe, -(-len(train) // plan.batch_size)),
         seed=recipe.seed,
-        augmentation=transforms,
+        augmentation=build_augmentation(recipe, plan, names, trust=trust),
         num_workers=recipe.data.workers,
         cache=recipe.data.cache,
-        spacing=spacing,
+        spacing=plan.preprocessing.spacing,
         masked=[n for n, one in enumerate(plan.preprocessing.normalisation) if one.masked],
     )
 

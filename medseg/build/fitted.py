@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.device import GIB, device_name
+from medseg.build.plan import needs_of
 from medseg.build.task import build_task
 from medseg.data.case import Dataset
 from medseg.errors import InputError
-from medseg.networks.needs import needs
 from medseg.planning.fitting import Load, loads
+from medseg.planning.memory import plain_activations
 from medseg.planning.plan import Plan
 from medseg.planning.pooling import divisor
 from medseg.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from medseg.training.dry_step import Measured
 
 # Room for what a step on made-up images does not show: fragments, batches waiting, a validation.
 MARGIN = 0.9
-# Float32 values that a step holds per activation of the closed form, at the very most.
-_MOST_PER_ACTIVATION = 8
+# Bytes that a step holds per activation of the closed form, where a network tells nothing better.
+_PER_ACTIVATION = 16
 # A step on a CPU holds more than what is saved for the backward pass: gradients, scratch space.
 _BEYOND_SAVED = 1.5
 
@@ -76,8 +79,8 @@ def fit_to_device(
 
     search = _Search(recipe, plan, dataset, device, precision, tuple(trust))
     choices = search.choices(fixed)
-    # Too large a step raises an error on a GPU; on a CPU it can end the process.
-    if device.type == "cpu" and room is not None and search.surely(plan) > room:
+    if device.type == "cpu":
+        # Too large a step raises an error on a GPU; on a CPU it can end the process.
         search.ratio = _BEYOND_SAVED
     too_large: set[Load] = set()
     taken: dict[Load, Measured] = {}
@@ -133,6 +136,25 @@ def fit_recipe(recipe: Recipe, load: Load, *, precision: str | None = None) -> R
     return recipe.model_copy(update={"trainer": trainer.model_copy(update=values)})
 
 
+def without_values(
+    recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()
+) -> nn.Module:
+    """Build the network without its values, if it can be; no random generator notices."""
+    import torch
+
+    from medseg.build.task import build_network
+    from medseg.training import rng
+
+    states = rng.capture()
+    try:
+        with torch.device("meta"):
+            return build_network(recipe, plan, dataset, trust=trust)[0]
+    except Exception:  # what networks of others compute while they are made is anybody's guess
+        return build_network(recipe, plan, dataset, trust=trust)[0]
+    finally:
+        rng.restore(states)
+
+
 @dataclass
 class _Search:
     """What is known of the memory of steps of any size."""
@@ -151,12 +173,8 @@ class _Search:
 
     def choices(self, fixed: Sequence[str]) -> list[Load]:
         """List the loads to try, the planned one first."""
-        plan, network = self.plan, self.recipe.network
-        arguments = dict(network.arguments)
-        if network.home == "medseg":
-            arguments.setdefault("strides", plan.strides)
-        wanted = needs(network.name, arguments, spatial_dims=plan.spatial_dims)
-        step = [max(a, b) for a, b in zip(divisor(plan.strides), wanted.divisor, strict=True)]
+        plan, wanted = self.plan, needs_of(self.recipe, self.plan)
+        step = [lcm(a, b) for a, b in zip(divisor(plan.strides), wanted.divisor, strict=True)]
         return list(
             loads(
                 plan.patch_size,
@@ -177,41 +195,31 @@ class _Search:
         """Estimate the bytes of a load."""
         return round(self.bytes(load) * (self.ratio or 1.0))
 
-    def surely(self, plan: Plan) -> int:
-        """Return bytes that the planned step does not exceed, from its numbers alone."""
-        from medseg.planning.memory import plain_activations
-
-        values = plain_activations(
-            plan.patch_size,
-            plan.strides,
-            plan.features,
-            num_classes=self.dataset.labels.num_outputs,
-        )
-        return 4 * _MOST_PER_ACTIVATION * values * plan.batch_size
-
     def bytes(self, load: Load) -> int:
         """Count what the forward pass of a load keeps, and the weights with their gradients."""
-        from medseg.build.task import build_network
-        from medseg.training import rng
         from medseg.training.dry_step import saved_bytes
 
         if load.patch_size not in self._counted:
-            states = rng.capture()
             plan = fit_plan(self.plan, load)
-            network, _ = build_network(self.recipe, plan, self.dataset, trust=self.trust)
-            rng.restore(states)
+            network = without_values(self.recipe, plan, self.dataset, trust=self.trust)
             shape = (1, len(plan.preprocessing.normalisation), *plan.patch_size)
             counted = saved_bytes(network, shape)
             if counted is None:
-                counted = self.surely(replace(plan, batch_size=1)) // 2
+                counted = _PER_ACTIVATION * plain_activations(
+                    plan.patch_size,
+                    plan.strides,
+                    plan.features,
+                    num_classes=self.dataset.labels.num_outputs,
+                )
             self._counted[load.patch_size] = counted
             self._weights = 4 * 4 * sum(p.numel() for p in network.parameters())
         return self._weights + load.batch_size * self._counted[load.patch_size]
 
     def measure(self, load: Load) -> Measured:
         """Take a dry step on a task of its own."""
+        from medseg.inference.memory import is_out_of_memory
         from medseg.training import rng
-        from medseg.training.dry_step import dry_step, synthetic_batch
+        from medseg.training.dry_step import OutOfMemory, dry_step, synthetic_batch
 
         plan = fit_plan(self.plan, load)
         states = rng.capture()
@@ -220,6 +228,10 @@ class _Search:
         recipe = self.recipe.model_copy(update={"trainer": trainer})
         try:
             task = build_task(recipe, plan, self.dataset, trust=self.trust)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(str(error)) from error
         finally:
             rng.restore(states)
         batch = synthetic_batch(

@@ -11,11 +11,13 @@ from typing import Any
 from medseg.build.clocked import by_clock
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+from medseg.networks.needs import NetworkNeeds, needs
 from medseg.networks.topology import published_blocks
 from medseg.networks.wiring import ignored
 from medseg.planning import presets
 from medseg.planning.cost import Speed
 from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.plan import Plan
 from medseg.planning.planner import Planned, plan
 from medseg.planning.preset import Name
 from medseg.recipe import Recipe
@@ -51,8 +53,6 @@ def build_plan(
     Raises:
         InputError: a value that was set does not fit the data or the network.
     """
-    from medseg.networks.needs import needs
-
     network = recipe.network
     channels = recipe.data.channels
     make = partial(
@@ -72,10 +72,32 @@ def build_plan(
     except InputError as error:
         error.file = error.file or (file if edits else recipe.at("plan"))
         raise
+    _refuse_patch(recipe, planned.plan)
     reasons = dict(planned.reasons)
     for key, name in _unused(recipe).items():
         reasons[key] += f"; {name} takes no notice of it"
     return replace(planned, reasons=reasons)
+
+
+def needs_of(recipe: Recipe, plan: Plan) -> NetworkNeeds:
+    """Tell what the recipe's network, built for a plan, wants of its input."""
+    network = recipe.network
+    arguments = dict(network.arguments)
+    if network.home == "medseg":
+        arguments.setdefault("strides", plan.strides)
+    return needs(network.name, arguments, spatial_dims=plan.spatial_dims)
+
+
+def _refuse_patch(recipe: Recipe, plan: Plan) -> None:
+    wanted = needs_of(recipe, plan)
+    problem = wanted.problem(plan.patch_size)
+    if problem:
+        raise InputError(
+            f"{recipe.network.name} cannot take this patch: {problem}",
+            file=recipe.at("plan"),
+            found=f"patch_size {list(plan.patch_size)}",
+            remedy=f"for instance plan.patch_size={list(wanted.enlarged(plan.patch_size))}",
+        )
 
 
 def _unused(recipe: Recipe) -> dict[str, str]:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medseg import __version__
+from medseg.build.augmentation import build_augmentation, mirrored_axes
 from medseg.build.dataset import plain, portable_options
+from medseg.build.device import training_device
 from medseg.data.case import Dataset
+from medseg.planning.mirroring import mirrored_in_prediction
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -19,6 +22,7 @@ def build_task(
     recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()
 ) -> SegmentationTask:
     """Wire network, loss, optimiser, schedule and sliding window into a task."""
+    from medseg.inference.device import windows_at_once
     from medseg.inference.window import SlidingWindow
     from medseg.losses import registry as losses
     from medseg.tasks import SegmentationTask
@@ -35,6 +39,11 @@ def build_task(
         arguments["batch"] = plan.batch_dice
     optimizer = recipe.optimizer
     inference = plain(recipe.inference)
+    names = dataset.labels.foreground
+    transforms = build_augmentation(recipe, plan, names, trust=trust)
+    mirrored = mirrored_axes(transforms, plan.patch_size)
+    # Refuses what cannot be before a training; within it the clock runs, and one view has to do.
+    mirrored_in_prediction(inference["mirror"], plan.preprocessing.orientation, mirrored)
     return SegmentationTask(
         network,
         dataset.labels,
@@ -51,8 +60,9 @@ def build_task(
         window=SlidingWindow(
             plan.patch_size,
             overlap=inference["overlap"],
-            batch_size=inference["batch_size"] or 1,
-            mirror_axes=range(plan.spatial_dims) if inference["mirror"] else None,
+            batch_size=windows_at_once(
+                inference["batch_size"], plan.batch_size, training_device(recipe)
+            ),
         ),
         ema=recipe.trainer.ema,
         description={
@@ -60,7 +70,7 @@ def build_task(
             "plan": plan.to_dict(),
             "channels": list(dataset.channels),
             "format": {"name": dataset.format, "options": portable_options(recipe)},
-            "inference": inference,
+            "inference": {**inference, "mirrored": list(mirrored)},
             "recipe": recipe.to_yaml(),
             "version": __version__,
         },

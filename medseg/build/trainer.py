@@ -122,7 +122,7 @@ def _callbacks(
     fast = FastStep(
         compile=settings.compile,
         channels_last=settings.channels_last,
-        seconds=clock.budget,
+        seconds=None if clock.budget is None else lambda: clock.limit - clock.elapsed,
         steps=clock.steps,
         # Standard output may be the JSON of a result.
         say=(lambda _: None) if quiet else partial(print, file=sys.stderr),

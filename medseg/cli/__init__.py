@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from medseg.errors import InputError, Interrupted
 
@@ -13,6 +17,27 @@ from medseg.errors import InputError, Interrupted
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 OK, OUR_FAULT, USER_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End at SIGTERM as at Ctrl-C: with a word, and with everything tidied up."""
+    owner = os.getpid()
+
+    def stop(number: int, frame: Any) -> None:
+        if os.getpid() != owner:  # a worker that was forked dies as it always did
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise Interrupted("stopped by SIGTERM")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from medseg.cli.parser import parse
 
         arguments = parse(argv)
-        return arguments.act(arguments) or OK
+        with _terminable():
+            return arguments.act(arguments) or OK
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_FAULT

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
 from medseg.cli.output import reporter
 from medseg.cli.trusted import trusted
 from medseg.recipe import check_trusted, load
 from medseg.stages.job import Job
+from medseg.stages.replaced import recover
 from medseg.stages.run_folder import RunFolder
 
 
@@ -21,6 +23,7 @@ def open_job(arguments: Namespace) -> Job:
     recipe = load(arguments.recipe, arguments.overrides, trust=trust)
     if trust:
         check_trusted(recipe, trust=trust)
+    recover(Path(recipe.run_dir))
     return Job(
         recipe=recipe,
         folder=RunFolder(recipe, overwrite=arguments.overwrite),

@@ -12,6 +12,8 @@ from rich_argparse import RichHelpFormatter
 
 from medseg import __version__
 
+Verb = Callable[[str, str], argparse.ArgumentParser]
+
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; ``act`` of the result is the function to call with it."""
@@ -41,26 +43,36 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def verb(name: str, text: str, act: str) -> argparse.ArgumentParser:
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text, formatter_class=RichHelpFormatter)
-        sub.set_defaults(act=_dispatch(act))
+        sub.set_defaults(act=_dispatch(name))
         sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
         return sub
 
-    run = verb("run", "All stages of a recipe; done ones are skipped.", "run")
+    _verbs_of_a_run(verb)
+    _predict(verb("predict", "Write masks on the grid of the input files."))
+    _evaluate(verb("evaluate", "Compare masks with references, case by case."))
+    _verbs_of_recipes(verb)
+    _verbs_of_data(verb)
+    return parser
+
+
+def _verbs_of_a_run(verb: Verb) -> None:
+    run = verb("run", "All stages of a recipe; done ones are skipped.")
     _recipe(run)
     _extend(run)
-    inspect = verb("inspect", "Say what the data are, and what is odd in them.", "inspect")
+    inspect = verb("inspect", "Say what the data are, and what is odd in them.")
     _recipe(inspect, what="recipe or data folder")
-    _recipe(verb("plan", "Write plan.yaml: what follows from the data.", "plan"))
-    _recipe(verb("preprocess", "Fill the cache of preprocessed cases.", "preprocess"))
-    fit = verb("fit", "Train.", "fit")
+    _recipe(verb("plan", "Write plan.yaml: what follows from the data."))
+    _recipe(verb("preprocess", "Fill the cache of preprocessed cases."))
+    fit = verb("fit", "Train.")
     _recipe(fit)
     fit.add_argument("--resume", action="store_true", help="go on from last.ckpt")
     _extend(fit)
 
-    predict = verb("predict", "Write masks on the grid of the input files.", "predict")
+
+def _predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
     predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
     predict.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder for the masks")
@@ -73,7 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _shared(predict)
 
-    evaluate = verb("evaluate", "Compare masks with references, case by case.", "evaluate")
+
+def _evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("predictions", type=Path, metavar="PRED", help="folder of masks")
     evaluate.add_argument("references", type=Path, metavar="REF", help="folder of masks")
     evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="metrics.json to write")
@@ -97,14 +110,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
-    validate = verb("validate", "Check recipes without running anything.", "validate")
+
+def _verbs_of_recipes(verb: Verb) -> None:
+    validate = verb("validate", "Check recipes without running anything.")
     validate.add_argument(
         "recipe", nargs="*", metavar="RECIPE", help="recipes, and KEY=VALUE overrides"
     )
     _trust(validate)
     validate.set_defaults(overrides=[])
 
-    init = verb("init", "Recognise a data folder and write a commented recipe for it.", "init")
+    init = verb("init", "Recognise a data folder and write a commented recipe for it.")
     init.add_argument("folder", type=Path, metavar="DATA_FOLDER")
     init.add_argument(
         "overrides", nargs="*", metavar="data.KEY=VALUE", help="describe what is not recognised"
@@ -112,8 +127,8 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
 
-    verb("recipes", "List the recipes that ship.", "recipes")
-    doctor = verb("doctor", "Check the machine, or whether a recipe's training fits it.", "doctor")
+    verb("recipes", "List the recipes that ship.")
+    doctor = verb("doctor", "Check the machine, or whether a recipe's training fits it.")
     doctor.add_argument(
         "recipe",
         nargs="?",
@@ -125,17 +140,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _trust(doctor)
 
-    phantom = verb("phantom", "Write an artificial data set.", "phantom")
+
+def _verbs_of_data(verb: Verb) -> None:
+    phantom = verb("phantom", "Write an artificial data set.")
     phantom.add_argument("kind", metavar="KIND", help="mr, brats or cells")
     phantom.add_argument("output", type=Path, metavar="OUT")
     phantom.add_argument("--cases", type=int, default=None, help="number of cases")
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--overwrite", action="store_true", help="replace an existing folder")
 
-    download = verb("download", "Fetch a Medical Segmentation Decathlon task.", "download")
+    download = verb("download", "Fetch a Medical Segmentation Decathlon task.")
     download.add_argument("task", metavar="TASK", help="for example Task04_Hippocampus")
     download.add_argument("-o", "--output", type=Path, default=Path("data"), metavar="FOLDER")
-    return parser
 
 
 def _recipe(sub: argparse.ArgumentParser, *, what: str = "recipe") -> None:
@@ -160,8 +176,9 @@ def _extend(sub: argparse.ArgumentParser) -> None:
 def _amount(text: str) -> int | float:
     from medseg.recipe.durations import parse_interval
 
+    number = text.removesuffix("steps").strip()
     try:
-        return parse_interval(int(text) if text.isdigit() else text)
+        return parse_interval(int(number) if number.isdigit() else text)
     except ValueError:
         message = f"expected a length of time such as 30m, or a number of steps, got {text!r}"
         raise argparse.ArgumentTypeError(message) from None

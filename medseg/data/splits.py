@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,13 @@ from medseg.data.case import Case
 from medseg.errors import InputError, did_you_mean
 
 Split = dict[str, list[str]]
+T = TypeVar("T")
+
+
+def evenly(items: Sequence[T], most: int | None) -> list[T]:
+    """Take at most so many items, evenly spread over all; ``None``: all of them."""
+    count = len(items) if most is None else min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def make_splits(cases: Sequence[Case], folds: int, *, seed: int = 12345) -> list[Split]:

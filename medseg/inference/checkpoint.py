@@ -31,8 +31,10 @@ class Checkpoint:
         labels: what the outputs mean.
         plan: preprocessing and patch size.
         channels: names of the input channels, in order.
-        inference: ``overlap`` and ``mirror`` of the training recipe.
+        inference: ``overlap`` and ``mirror`` of the training recipe, and the axes that training
+            ``mirrored``.
         format: ``name`` and ``options`` of the data format, whose rule groups files into cases.
+        precision: of the training, as Lightning names it; ``auto`` if the file does not say.
         recipe: the recipe as YAML text.
         version: the medseg that wrote the file.
         state: the task's parameters; memory-mapped, so read on demand.
@@ -45,6 +47,7 @@ class Checkpoint:
     channels: tuple[str, ...]
     inference: Mapping[str, Any]
     format: Mapping[str, Any]
+    precision: str
     recipe: str
     version: str
     state: Mapping[str, Tensor] = field(repr=False)
@@ -79,6 +82,7 @@ def read(path: str | Path) -> Checkpoint:
             channels=tuple(str(name) for name in record["channels"]),
             inference=dict(record.get("inference") or {}),
             format=dict(record.get("format") or {"name": "auto", "options": {}}),
+            precision=str(record.get("precision") or "auto"),
             recipe=str(record.get("recipe") or ""),
             version=str(record.get("version", "unknown")),
             state=dict(content["state_dict"].items()),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,12 +18,14 @@ from medseg.data.prepare.steps import Step
 from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
-from medseg.inference.device import autocast, choose_device
+from medseg.inference.device import autocast, choose_device, windows_at_once
 from medseg.inference.images import Frame, receive
+from medseg.inference.memory import is_out_of_memory, within_memory
 from medseg.inference.prediction import Prediction, check_target
 from medseg.inference.restore import restore, restore_probabilities
 from medseg.inference.window import SlidingWindow
 from medseg.labels import LabelScheme
+from medseg.planning.mirroring import mirrored_in_prediction
 from medseg.planning.plan import PreprocessingPlan
 
 _log = logging.getLogger(__name__)
@@ -33,9 +34,8 @@ _log = logging.getLogger(__name__)
 class Predictor:
     """Preprocesses an image, runs one or several networks and brings the mask back.
 
-    Logits of several networks (the folds of a run) are averaged. On CUDA the networks run in
-    bfloat16 where the GPU computes in it, and logits that do not fit its memory are gathered on the
-    CPU.
+    Logits of several networks (the folds of a run) are averaged. Those that do not fit a GPU's
+    memory are gathered on the CPU.
 
     Args:
         network: one network or several, ``(B, C, *S)`` to logits ``(B, K, *S)``; they are moved to
@@ -48,6 +48,8 @@ class Predictor:
         batch_size: windows per forward pass.
         channels: names of the input channels, for messages.
         device: ``auto`` takes CUDA where there is one.
+        precision: of the networks, as for Lightning; mixed ones where the device computes in them,
+            else float32. ``auto``: ``bf16-mixed`` on CUDA, ``32`` elsewhere.
 
     Raises:
         InputError: ``device`` is not available.
@@ -65,8 +67,11 @@ class Predictor:
         batch_size: int = 1,
         channels: Sequence[str] = (),
         device: str | torch.device = "auto",
+        precision: str = "auto",
     ) -> None:
         self.device = choose_device(device)
+        usual = "bf16-mixed" if self.device.type == "cuda" else "32"
+        self.precision = usual if precision == "auto" else precision
         networks = [network] if isinstance(network, nn.Module) else list(network)
         if not networks:
             raise ValueError("a predictor needs at least one network")
@@ -86,7 +91,9 @@ class Predictor:
         device: str | torch.device = "auto",
         trust: Sequence[str] = (),
         overlap: float | None = None,
-        mirror: bool | Sequence[int] | None = None,
+        mirror: bool | Literal["auto"] | Sequence[int] | None = None,
+        batch_size: int | None = None,
+        precision: str = "auto",
     ) -> Predictor:
         """Rebuild a predictor from a run folder (all its folds), a fold's folder or a checkpoint.
 
@@ -95,7 +102,10 @@ class Predictor:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
             trust: top-level packages whose networks may be imported.
             overlap: overrides the checkpoint's.
-            mirror: overrides the checkpoint's.
+            mirror: overrides the checkpoint's: axes; ``True``: those that training mirrored;
+                ``auto``: left–right, if training mirrored it.
+            batch_size: windows per forward pass, overrides the checkpoint's.
+            precision: as for the constructor; ``auto`` is that of the training, if it is known.
 
         Raises:
             InputError: see `medseg.inference.checkpoint.read`; or the folds do not fit together.
@@ -104,21 +114,22 @@ class Predictor:
         first = found[0]
         for other in found[1:]:
             _check_same(first, other)
-        settings = {"overlap": overlap, "mirror": mirror}
-        kept = {key: first.inference[key] for key in settings if key in first.inference}
-        chosen = {key: value for key, value in settings.items() if value is not None}
+        if overlap is None:
+            overlap = first.inference.get("overlap", 0.5)
         where = choose_device(device)
         return cls(
             [checkpoints.build_network(each, trust=trust) for each in found],
             labels=first.labels,
             preprocessing=first.plan.preprocessing,
             patch_size=first.plan.patch_size,
-            # A training step of this size fitted the GPU; a CPU gains nothing from larger batches.
-            batch_size=first.inference.get("batch_size")
-            or (1 if where.type == "cpu" else first.plan.batch_size),
+            batch_size=windows_at_once(
+                batch_size or first.inference.get("batch_size"), first.plan.batch_size, where
+            ),
             channels=first.channels,
             device=where,
-            **{**kept, **chosen},
+            precision=first.precision if precision == "auto" else precision,
+            overlap=overlap,
+            mirror=_mirrored(first, mirror),
         )
 
     def __call__(
@@ -201,34 +212,17 @@ class Predictor:
             InputError: not even one patch fits the GPU's memory.
         """
         tensor = torch.as_tensor(image, dtype=torch.float32)[None]
-        cpu = torch.device("cpu")
-        one = replace(self.window, batch_size=1)
-        for window, gather_on, thrift in (
-            (self.window, self.device, None),
-            (self.window, cpu, "gathering the logits on the CPU"),
-            (one, cpu, "running one window at a time"),
-        ):
-            if thrift:
-                # Only here, with the exception gone, are its frames' tensors free.
-                torch.cuda.empty_cache()
-                _log.warning("%s is out of memory; %s", self.device, thrift)
-            try:
-                return self._average(window, tensor.to(gather_on))[0]
-            except torch.OutOfMemoryError:
-                continue
-        raise InputError(
-            f"the memory of {self.device} is not enough for one patch",
-            found=f"patch_size {tuple(self.window.patch_size)}",
-            remedy="predict with device cpu",
-        )
 
-    @torch.inference_mode()
-    def _average(self, window: SlidingWindow, image: Tensor) -> Tensor:
-        with autocast(self.device):
-            total = window(self.networks[0], image, device=self.device)
-            for network in self.networks[1:]:
-                total += window(network, image, device=self.device)
-        return total.div_(len(self.networks))
+        @torch.inference_mode()
+        def average(window: SlidingWindow, gather_on: torch.device) -> Tensor:
+            image = tensor.to(gather_on)
+            with autocast(self.device, self.precision):
+                total = window(self.networks[0], image, device=self.device)
+                for network in self.networks[1:]:
+                    total += window(network, image, device=self.device)
+            return total.div_(len(self.networks))
+
+        return within_memory(average, self.window, self.device)[0]
 
     def _run(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
         prepared = preprocess(volume, self.preprocessing)
@@ -239,7 +233,9 @@ class Predictor:
     ) -> np.ndarray:
         try:
             return how(logits, record, self.labels)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or logits.device.type == "cpu":
+                raise
             _log.warning("%s is out of memory; restoring the grid on the CPU", self.device)
         return how(logits.cpu(), record, self.labels)
 
@@ -267,6 +263,20 @@ def _paths(image: Any) -> tuple[Path, ...]:
     if isinstance(image, list | tuple) and all(isinstance(item, str | Path) for item in image):
         return tuple(Path(item) for item in image)
     return ()
+
+
+def _mirrored(
+    found: checkpoints.Checkpoint, asked: bool | str | Sequence[int] | None
+) -> tuple[int, ...]:
+    """Choose the axes to mirror along; an older checkpoint does not say which it has seen."""
+    if asked is None:
+        asked = found.inference.get("mirror", False)
+    if not isinstance(asked, bool | str):
+        return tuple(asked)
+    seen = found.inference.get("mirrored")
+    if seen is None:
+        return tuple(range(found.plan.spatial_dims)) if asked is True else ()
+    return mirrored_in_prediction(asked, found.plan.preprocessing.orientation, seen)
 
 
 def _check_same(first: checkpoints.Checkpoint, other: checkpoints.Checkpoint) -> None:

@@ -47,7 +47,6 @@ class Configurations:
         num_classes: outputs of the network.
         needs: what the network wants of its input.
         preset: see `medseg.planning.planner.plan`.
-        memory_gb: likewise.
     """
 
     spacings: Sequence[Sequence[float]]
@@ -55,7 +54,6 @@ class Configurations:
     num_classes: int
     needs: NetworkNeeds | None = None
     preset: Name | Preset = "standard"
-    memory_gb: float | None = None
 
     def choose(
         self,
@@ -128,7 +126,6 @@ class Configurations:
             needs=self.needs,
             given=given,
             preset=self.preset,
-            memory_gb=self.memory_gb,
             case_voxels=voxels,
             order=coarsest_first(spacing),
         )
@@ -148,7 +145,6 @@ class Configurations:
             needs=slices.needs_of_slice(self.needs, flat),
             given=slices.of_slice(read, flat),
             preset=self.preset,
-            memory_gb=self.memory_gb,
             case_voxels=prod(shape),
             order=[axis - (axis > flat) for axis in order],
             show=lambda size: list(slices.with_one(size, flat)),

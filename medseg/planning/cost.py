@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, prod
+from math import inf, prod
 from typing import NamedTuple
 
-from medseg.planning.memory import CONVS_PER_STAGE
+from medseg.planning.memory import CONVS_PER_STAGE, voxels_per_stage
 
 # A convolution's backward pass computes the gradients of its weights and of its input.
 _PASSES = 3
@@ -70,7 +70,7 @@ def convolutions(
         num_classes: channels of the logits.
         blocks: residual blocks per stage; ``None``: the plain U-Net, of two convolutions a stage.
     """
-    sizes = list(_sizes(patch_size, strides))
+    sizes = list(voxels_per_stage(patch_size, strides))
     kernel = [prod(k) for k in kernels]
     before = in_channels
     if blocks is not None:
@@ -104,10 +104,3 @@ def step_flops(convolutions: Iterable[Convolution], *, batch_size: int) -> int:
     found = list(convolutions)
     # Nobody asks for the gradient of the image.
     return batch_size * (_PASSES * forward_flops(found) - found[0].flops)
-
-
-def _sizes(patch_size: Sequence[int], strides: Sequence[Sequence[int]]) -> Iterator[int]:
-    size = list(patch_size)
-    for stride in strides:
-        size = [ceil(n / s) for n, s in zip(size, stride, strict=True)]
-        yield prod(size)

@@ -71,11 +71,10 @@ class Rung:
 
 
 # Each costs more than the one before. Where nothing is known of the device it is `FAST` itself.
+# Widths between these cost as much as the next: processors multiply blocks of 16 channels.
 LADDER = (
     Rung(8),
-    Rung(12),
     Rung(16),
-    Rung(24),
     Rung(32),
     Rung(32, batch=2, patch=2),
     Rung(32, batch=4, patch=4),
@@ -83,9 +82,10 @@ LADDER = (
 )
 BASE = LADDER.index(Rung(FAST.features))
 
-# A wider network is worth it only while it still takes this many steps, and a narrower one only
-# where the usual one would not take that many.
-ENOUGH_STEPS = 1000
+# A wider network is worth it only while it still takes this many steps (with 560 the doubled width
+# is behind, docs/performance.md), and a narrower one only where the usual one would not take that
+# many.
+ENOUGH_STEPS = 1500
 TOO_FEW_STEPS = 50
 # The part of a budget that goes into steps; the rest validates, loads and augments.
 STEPS_SHARE = 0.85

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
+from medseg.planning.plain import plain
+
 # Hounsfield units mean the same in every scanner; a cone-beam CT's grey values do not.
 _CT_NAMES = {"ct", "cta", "ncct", "cect", "ldct", "hu"}
 
@@ -115,19 +117,14 @@ class Fingerprint:
         """Median over the cases, mm per axis."""
         return tuple(float(median(s)) for s in zip(*(c.spacing for c in self.cases), strict=True))
 
-    @property
-    def median_crop_ratio(self) -> float:
-        """Median over the cases of `CaseFingerprint.crop_ratio`."""
-        return float(median(c.crop_ratio for c in self.cases))
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain containers for JSON."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     def to_json(self) -> str:
         """Return `to_dict` as text, a case a line; the cases are never dicts all at once."""
-        head = json.dumps(_plain(asdict(replace(self, cases=()))))
-        cases = ",\n  ".join(json.dumps(_plain(asdict(case))) for case in self.cases)
+        head = json.dumps(plain(asdict(replace(self, cases=()))))
+        cases = ",\n  ".join(json.dumps(plain(asdict(case))) for case in self.cases)
         return head.replace('"cases": []', f'"cases": [\n  {cases}\n ]', 1) + "\n"
 
     @classmethod
@@ -185,11 +182,3 @@ def _case(state: Mapping[str, Any] | CaseFingerprint) -> CaseFingerprint:
 
 def _intensities(states: list) -> tuple[Intensity | None, ...]:
     return tuple(None if s is None else Intensity(**s) for s in states)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value

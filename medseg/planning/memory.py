@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, prod
 
 # Of the plain U-Net, in encoder and decoder alike.
@@ -31,7 +31,7 @@ def plain_activations(
         num_classes: outputs of the network.
     """
     total = num_classes * prod(patch_size)
-    for stage, voxels in enumerate(_voxels(patch_size, strides)):
+    for stage, voxels in enumerate(voxels_per_stage(patch_size, strides)):
         total += CONVS_PER_STAGE * features[stage] * voxels
         if stage < len(strides) - 1:
             total += (CONVS_PER_STAGE + 1) * features[stage] * voxels
@@ -61,7 +61,7 @@ def residual_activations(
     """
     total = (features[0] + num_classes) * prod(patch_size)
     before = features[0]
-    for stage, voxels in enumerate(_voxels(patch_size, strides)):
+    for stage, voxels in enumerate(voxels_per_stage(patch_size, strides)):
         channels = features[stage]
         shortcut = channels != before or any(s > 1 for s in strides[stage])
         total += (2 * blocks[stage] + shortcut) * channels * voxels
@@ -87,10 +87,6 @@ class GpuMemory:
     batch: Mapping[int, int]
     least: Mapping[int, int]
 
-    def scaled(self, gb: float) -> GpuMemory:
-        """Return the limit of another GPU; memory and activations are in proportion."""
-        return replace(self, gb=gb, values={n: v * gb / self.gb for n, v in self.values.items()})
-
     def room(self, patch_size: Sequence[int], activations: int) -> float:
         """Return how many patches fit."""
         dims = len(patch_size)
@@ -105,7 +101,8 @@ class GpuMemory:
         return f"training fits {self.gb:g} GB", f"as many as fit {self.gb:g} GB"
 
 
-def _voxels(patch_size: Sequence[int], strides: Sequence[Sequence[int]]) -> Iterator[int]:
+def voxels_per_stage(patch_size: Sequence[int], strides: Sequence[Sequence[int]]) -> Iterator[int]:
+    """Give the voxels of a patch at each stage."""
     size = list(patch_size)
     for stride in strides:
         size = [ceil(n / s) for n, s in zip(size, stride, strict=True)]

@@ -40,7 +40,6 @@ def network_plan(
     needs: NetworkNeeds | None = None,
     given: Mapping[str, Any] | None = None,
     preset: Name | Preset = "standard",
-    memory_gb: float | None = None,
     case_voxels: float | None = None,
     order: Sequence[int] | None = None,
     show: Callable[[PerAxis], list] = list,
@@ -55,7 +54,6 @@ def network_plan(
         needs: what the network wants of its input beyond the strides.
         given: values that the user fixed, see `medseg.planning.overrides`.
         preset: see `medseg.planning.planner.plan`.
-        memory_gb: likewise.
         case_voxels: of the median case where the network sees slices of it; ``None``: those of
             ``median_shape``.
         order: the axes as nnU-Net has them (`axes.coarsest_first`); ``None``: as they are.
@@ -66,8 +64,7 @@ def network_plan(
     """
     given = dict(given or {})
     _check_stages(given)
-    chosen = presets.find(preset, memory_gb=memory_gb)
-    dims, shape = len(spacing), " x ".join(f"{n:g}" for n in median_shape)
+    chosen, dims = presets.find(preset), len(spacing)
     stages = given.get("features") or given.get("kernels")
     poolable = Poolable(
         tuple(spacing),
@@ -78,31 +75,11 @@ def network_plan(
     remembered = _Remembered(chosen, given.get("features"), num_classes)
     if "patch_size" in given:
         patch = given_patch(given["patch_size"], poolable, show=show)
-        larger = any(n > m for n, m in zip(patch.size, median_shape, strict=True))
-        why_patch = GIVEN + (
-            f"; larger than the median image {shape}, so images are padded" if larger else ""
-        )
+        why_patch = _why_given(patch, median_shape)
     else:
-        start = poolable.holding(first_patch(spacing, median_shape))
-        patch = shrink(
-            start,
-            poolable,
-            median_shape,
-            lambda smaller: chosen.limit.fits(smaller.size, remembered(smaller)),
-            order=order if chosen.transposed_ties else None,
-        )
-        step = " x ".join(map(str, poolable.step(start.strides)))
-        why_patch = f"median image {shape} at this spacing, rounded up to multiples of {step}"
-        if patch != start:
-            why_patch += f", shrunk until {chosen.limit.why(dims)[0]}"
+        patch, why_patch = _largest_patch(poolable, median_shape, remembered, order=order)
     features = given.get("features") or chosen.features_of(len(patch.strides), dims)
-    if len(features) != len(patch.strides):
-        raise InputError(
-            f"plan.features: {len(features)} stages, but a patch of {show(patch.size)} can be "
-            f"pooled {len(patch.strides) - 1} times",
-            expected=f"at most {len(patch.strides)} features",
-            remedy="give fewer features, a larger plan.patch_size, or plan.strides",
-        )
+    _check_features(features, patch, show)
     voxels = num_cases * (prod(median_shape) if case_voxels is None else case_voxels)
     batch, why_batch = batch_size(
         chosen.limit.room(patch.size, remembered(patch)),
@@ -140,6 +117,50 @@ class _Remembered:
         features = (*features, *features[-1:] * (stages - len(features)))[:stages]
         return self.preset.activations(
             patch.size, patch.strides, features, num_classes=self.num_classes
+        )
+
+
+def _largest_patch(
+    poolable: Poolable,
+    median_shape: Sequence[float],
+    remembered: _Remembered,
+    *,
+    order: Sequence[int] | None,
+) -> tuple[Patch, str]:
+    """Return the largest patch that the preset has room for, and why it is that."""
+    preset = remembered.preset
+    start = poolable.holding(first_patch(poolable.spacing, median_shape))
+    patch = shrink(
+        start,
+        poolable,
+        median_shape,
+        lambda smaller: preset.limit.fits(smaller.size, remembered(smaller)),
+        order=order if preset.transposed_ties else None,
+    )
+    step = _sizes(poolable.step(start.strides))
+    why = f"median image {_sizes(median_shape)} at this spacing, rounded up to multiples of {step}"
+    if patch != start:
+        why += f", shrunk until {preset.limit.why(len(patch.size))[0]}"
+    return patch, why
+
+
+def _why_given(patch: Patch, median_shape: Sequence[float]) -> str:
+    if all(n <= m for n, m in zip(patch.size, median_shape, strict=True)):
+        return GIVEN
+    return f"{GIVEN}; larger than the median image {_sizes(median_shape)}, so images are padded"
+
+
+def _sizes(voxels: Sequence[float]) -> str:
+    return " x ".join(f"{n:g}" for n in voxels)
+
+
+def _check_features(features: Sequence[int], patch: Patch, show: Callable[[PerAxis], list]) -> None:
+    if len(features) != len(patch.strides):
+        raise InputError(
+            f"plan.features: {len(features)} stages, but a patch of {show(patch.size)} can be "
+            f"pooled {len(patch.strides) - 1} times",
+            expected=f"at most {len(patch.strides)} features",
+            remedy="give fewer features, a larger plan.patch_size, or plan.strides",
         )
 
 

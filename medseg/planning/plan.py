@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from medseg.planning.plain import plain
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -75,7 +77,7 @@ class Plan:
         """Return the flat plain mapping that ``plan.yaml`` and checkpoints hold."""
         pre = asdict(self.preprocessing)
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "preprocessing"}
-        return _plain({**pre, **own})
+        return plain({**pre, **own})
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Plan:
@@ -94,11 +96,3 @@ class Plan:
             features=tuple(int(n) for n in state["features"]),
             batch_dice=bool(state.get("batch_dice", False)),
         )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value

@@ -14,14 +14,14 @@ from medseg.planning import overrides as user
 from medseg.planning import presets
 from medseg.planning.axes import as_oriented
 from medseg.planning.batching import Configuration, batch_dice
-from medseg.planning.configurations import Configurations
+from medseg.planning.configurations import Chosen, Configurations
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.intensity import normalisations
 from medseg.planning.lowres import LowResolution
 from medseg.planning.network import GIVEN
 from medseg.planning.plan import Plan, PreprocessingPlan
 from medseg.planning.preset import Name, Preset
-from medseg.planning.spacing import target_spacing
+from medseg.planning.spacing import check_given, target_spacing
 
 __all__ = ["GIVEN", "Planned", "plan"]
 
@@ -51,7 +51,6 @@ def plan(
     overrides: Mapping[str, Any] | None = None,
     configuration: Literal["auto"] | Configuration = "auto",
     preset: Name | Preset = "standard",
-    memory_gb: float | None = None,
 ) -> Planned:
     """Plan preprocessing, patch and network for a data set.
 
@@ -68,7 +67,6 @@ def plan(
         preset: ``standard`` fills a GPU of 8 GB with a plain U-Net, ``resenc_m``, ``_l`` and
             ``_xl`` GPUs of 8, 24 and 40 GB with a residual one; ``fast`` is for CPUs and short
             budgets.
-        memory_gb: GPU memory to plan for; ``None``: the preset's own.
 
     Raises:
         InputError: the fingerprint has no case, the data have no such configuration, or an override
@@ -85,7 +83,6 @@ def plan(
         num_classes=LabelScheme.from_dict(fingerprint.labels).num_outputs,
         needs=needs,
         preset=preset,
-        memory_gb=memory_gb,
     ).choose(
         configuration,
         prepared.target,
@@ -95,12 +92,7 @@ def plan(
     reasons = dict(prepared.reasons)
     if chosen.why_spacing:
         reasons["spacing"] = chosen.why_spacing
-    dice, reasons["batch_dice"] = batch_dice(chosen.name, has_lowres=chosen.lowres is not None)
-    fixed = presets.find(preset)
-    if fixed.batch_dice is not None:
-        dice, reasons["batch_dice"] = fixed.batch_dice, f"{fixed.name} preset"
-    if overrides.get("batch_dice") is not None:
-        dice, reasons["batch_dice"] = overrides["batch_dice"], GIVEN
+    dice, reasons["batch_dice"] = _batch_dice(chosen, preset, overrides.get("batch_dice"))
     network = chosen.network
     return Planned(
         Plan(
@@ -116,6 +108,15 @@ def plan(
         chosen.name,
         chosen.lowres,
     )
+
+
+def _batch_dice(chosen: Chosen, preset: Name | Preset, given: bool | None) -> tuple[bool, str]:
+    if given is not None:
+        return given, GIVEN
+    fixed = presets.find(preset)
+    if fixed.batch_dice is not None:
+        return fixed.batch_dice, f"{fixed.name} preset"
+    return batch_dice(chosen.name, has_lowres=chosen.lowres is not None)
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def _preprocessing(
         shapes = [as_oriented(shape, orientation) for shape in shapes]
         spacings = [as_oriented(spacing, orientation) for spacing in spacings]
     target, reasons["spacing"] = target_spacing(spacings, shapes)
+    if "spacing" in given:
+        check_given(spacings, shapes, given["spacing"])
     schemes, reasons["normalisation"] = normalisations(
         _modalities(fingerprint, modalities),
         fingerprint.foreground,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from medseg.errors import InputError
 from medseg.planning.fast import FAST
 from medseg.planning.memory import GpuMemory
@@ -30,10 +28,8 @@ RESENC_XL = _residual("resenc_xl", 40, 3600e6, 560e6)
 PRESETS = {preset.name: preset for preset in (STANDARD, FAST, RESENC_M, RESENC_L, RESENC_XL)}
 
 
-def find(name: Name | Preset, *, memory_gb: float | None = None) -> Preset:
-    """Return a preset by its name, for a GPU of another size where ``memory_gb`` says one.
-
-    One that was made for an occasion (`fast.at`) is its own.
+def find(name: Name | Preset) -> Preset:
+    """Return a preset by its name; one that was made for an occasion (`fast.at`) is its own.
 
     Raises:
         InputError: there is no such preset.
@@ -41,6 +37,4 @@ def find(name: Name | Preset, *, memory_gb: float | None = None) -> Preset:
     preset = name if isinstance(name, Preset) else PRESETS.get(name)
     if preset is None:
         raise InputError(f"there is no preset {name!r}", expected=", ".join(PRESETS))
-    if memory_gb is not None and isinstance(preset.limit, GpuMemory):
-        return replace(preset, limit=preset.limit.scaled(memory_gb))
     return preset

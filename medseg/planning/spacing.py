@@ -6,8 +6,15 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from medseg.errors import InputError
+
 # Beyond this factor between the coarsest axis and the next an image counts as anisotropic.
 ANISOTROPY = 3.0
+
+# A wrong spacing asks for more than any real scan: 512 x 512 x 1000 is 262 million.
+_MOST_VOXELS = 600_000_000
+_MOST_GROWTH = 50
+NOT_ABSURD = f"at most {_MOST_VOXELS:,} voxels, or {_MOST_GROWTH} times the image's own"
 
 
 def target_spacing(
@@ -58,6 +65,35 @@ def median_shape(
         for shape, spacing in zip(shapes, spacings, strict=True)
     ]
     return tuple(median(axis) for axis in zip(*resampled, strict=True))
+
+
+def absurd(shape: Sequence[float], resampled: Sequence[float]) -> bool:
+    """Tell a shape that no real scan is resampled to."""
+    return math.prod(resampled) > max(_MOST_VOXELS, _MOST_GROWTH * math.prod(shape))
+
+
+def check_given(
+    spacings: Sequence[Sequence[float]],
+    shapes: Sequence[Sequence[int]],
+    given: Sequence[float],
+) -> None:
+    """Refuse a spacing at which the median image would be a single voxel along an axis, or vast.
+
+    Raises:
+        InputError: saying how large it would be.
+    """
+    shape = tuple(median(axis) for axis in zip(*shapes, strict=True))
+    resampled = median_shape(spacings, shapes, given)
+    vanished = any(n > 1 and new <= 1 for n, new in zip(shape, resampled, strict=True))
+    if not vanished and not absurd(shape, resampled):
+        return
+    spacing = [round(median(axis), 3) for axis in zip(*spacings, strict=True)]
+    raise InputError(
+        f"plan.spacing: the images would be too {'coarse' if vanished else 'large'}",
+        expected="more than one voxel along each axis" if vanished else NOT_ABSURD,
+        found=f"{list(given)} mm: the median image has {[round(n) for n in resampled]} voxels",
+        remedy=f"millimetres near those of the images: {spacing}",
+    )
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -207,12 +207,12 @@ class Trainer(Section):
     steps: Count | None = Field(default=None, description="Optimiser steps to train.")
     epochs: Count | None = Field(default=None, description="Epochs to train.")
     steps_per_epoch: Count | None = Field(
-        default=None, description="Steps of an epoch; null: as many as show each case once."
+        default=None, description="Batches of an epoch; null: as many as show each case once."
     )
     validate_every: Interval | None = Field(
         default=None,
         description="Steps (50) or time (2m) between validations; null: ten in all, or under a "
-        "budget as many as cost a tenth of it.",
+        "budget at most every fifth of it, as long as they cost less than a tenth.",
     )
     validation_cases: Count | None = Field(
         default=None,
@@ -232,7 +232,7 @@ class Trainer(Section):
         default="auto", description="Device to train on."
     )
     devices: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (
-        Field(default=1, description="How many devices, or their numbers.")
+        Field(default=1, description="1, or the number of one device in a list: [2].")
     )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=0.999, description="Decay of the averaged weights; null: no averaging."
@@ -244,8 +244,8 @@ class Trainer(Section):
     early_stopping: EarlyStopping | None = Field(default=None, description="null: never.")
     compile: Switch = Field(
         default="auto",
-        description="Compile the network with torch.compile; auto: on CUDA, in trainings of ten "
-        "minutes at least, if a step gets faster.",
+        description="Compile the network with torch.compile; auto: on CUDA, where at least ten "
+        "minutes of training are left, if a step gets faster.",
     )
     channels_last: Switch = Field(
         default="auto",
@@ -257,9 +257,13 @@ class Inference(Section):
     """How whole volumes are predicted."""
 
     overlap: Fraction = Field(default=0.5, description="Overlap of neighbouring windows.")
-    mirror: bool = Field(default=False, description="Average over mirrored images, too.")
+    mirror: bool | Literal["auto"] = Field(
+        default="auto",
+        description="Average over mirrored images, too: true along the axes that training mirrors, "
+        "auto along left–right if it does. Each axis doubles the time.",
+    )
     batch_size: Count | None = Field(
-        default=None, description="Windows at once; null takes the plan's batch size."
+        default=None, description="Windows at once; null: the plan's batch on a GPU, 1 on a CPU."
     )
 
 

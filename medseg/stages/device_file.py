@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from medseg.atomic import write_text
+from medseg.atomic import locked, write_text
 from medseg.errors import InputError
 
 _HEADER = """\
@@ -60,8 +60,11 @@ def read(path: Path) -> DeviceFile | None:
         return None
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"{content!r} stands where keys and values should")
         values = {**content["training"], "device": content["device"]}
-        found = DeviceFile(values, content["measured"], {}, str(content["measured_for"]))
+        measured = {key: float(value) for key, value in dict(content["measured"] or {}).items()}
+        found = DeviceFile(values, measured, {}, str(content["measured_for"]))
         sizes = [*values["patch_size"], values["batch_size"], values["accumulate"]]
         if any(not isinstance(n, int) or n < 1 for n in sizes):
             raise ValueError(f"sizes must be whole numbers above 0, not {sizes}")
@@ -94,15 +97,16 @@ def amend(path: Path, values: Mapping[str, Any], reasons: Mapping[str, str]) -> 
     """Replace values of a training in a file that is there; the rest stays as it stands."""
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    for key, value in values.items():
-        for number, line in enumerate(lines):
-            if line.startswith(f"  {key}: "):
-                lines[number] = _line(key, value, reasons, "  ")
-    new = "\n".join(lines) + "\n"
-    if new != text:
-        write_text(path, new)
+    with locked(path.parent):
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for key, value in values.items():
+            for number, line in enumerate(lines):
+                if line.startswith(f"  {key}: "):
+                    lines[number] = _line(key, value, reasons, "  ")
+        new = "\n".join(lines) + "\n"
+        if new != text:
+            write_text(path, new)
 
 
 def _line(key: str, value: Any, reasons: Mapping[str, str], indent: str) -> str:

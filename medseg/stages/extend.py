@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.atomic import write_text
+from medseg.atomic import locked, write_text
 from medseg.errors import InputError
 from medseg.stages.job import Job
 
@@ -62,10 +62,16 @@ def check(job: Job, amount: Amount) -> None:
         )
     last = job.folder.fold / "checkpoints" / "last.ckpt"
     if not last.is_file():
+        trained = last.with_name("best.ckpt").is_file()
         raise InputError(
-            "there is nothing to extend: this fold has not been trained",
+            "the checkpoint that a training goes on from is missing"
+            if trained
+            else "there is nothing to extend: this fold has not been trained",
             file=last,
-            remedy="train first, without --extend",
+            found="best.ckpt, to predict with" if trained else None,
+            remedy="bring last.ckpt back, or start over with --overwrite"
+            if trained
+            else "train first, without --extend",
         )
     timed = _timed(job)
     if timed == isinstance(amount, int):
@@ -79,15 +85,18 @@ def check(job: Job, amount: Amount) -> None:
         )
 
 
-def next_one(job: Job, last: Path, amount: Amount, *, finished: bool) -> Extension:
+def next_one(
+    job: Job, last: Path, amount: Amount, *, before: list[Extension], finished: bool
+) -> Extension:
     """Say what extending the training of ``last`` by ``amount`` comes to.
 
     A finished training goes on from where it stopped, an interrupted one gets ``amount`` beside
-    what it has left.
+    what it has left; also what an extension ``before`` gave it that no checkpoint knows of yet.
     """
     clock = _clock(last)
     done = _elapsed(job, clock) if _timed(job) else clock["step"]
-    base = done if finished else clock["limit"]
+    limits = [clock["limit"], *(extension.limit for extension in before[-1:])]
+    base = done if finished else max(limits)
     unit = "seconds" if _timed(job) else "steps"
     return Extension(float(amount), unit, int(clock["step"]), float(base + amount))
 
@@ -130,17 +139,24 @@ def recorded(
 
 def record(job: Job, extensions: list[Extension]) -> None:
     """Write a fold's extensions into its folder, and note them in ``recipe.yaml``."""
-    file, recipe = _file(job.folder.fold), job.folder / "recipe.yaml"
+    file = _file(job.folder.fold)
     if extensions:
         write_text(file, json.dumps([asdict(e) for e in extensions], indent=1))
     else:
         file.unlink(missing_ok=True)
+    note(job, extensions)
+
+
+def note(job: Job, extensions: list[Extension]) -> None:
+    """Say in ``recipe.yaml``, as comments, how a fold was extended."""
+    recipe = job.folder / "recipe.yaml"
     mark = f"# {job.folder.fold.name} was extended"
-    text = recipe.read_text("utf-8")
-    kept = [line for line in text.splitlines() if not line.startswith(mark)]
-    kept += [f"{mark} by {e.by:g} {e.unit} at step {e.from_step}" for e in extensions]
-    if kept != text.splitlines():
-        write_text(recipe, "\n".join(kept) + "\n")
+    with locked(job.folder.path):
+        lines = recipe.read_text("utf-8").splitlines()
+        kept = [line for line in lines if not line.startswith(mark)]
+        kept += [f"{mark} by {e.by:g} {e.unit} at step {e.from_step}" for e in extensions]
+        if kept != lines:
+            write_text(recipe, "\n".join(kept) + "\n")
 
 
 def _file(fold: Path) -> Path:
@@ -148,10 +164,9 @@ def _file(fold: Path) -> Path:
 
 
 def _clock(last: Path) -> dict[str, Any]:
-    import torch
+    from medseg.inference.torch_file import load_tensors
 
-    state = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-    clock = state.get("callbacks", {}).get("TrainingClock", {})
+    clock = load_tensors(last).get("callbacks", {}).get("TrainingClock", {})
     if "limit" not in clock:
         raise InputError(
             "the checkpoint does not say how long its training was to be",

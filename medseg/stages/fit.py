@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import glob
 import logging
-import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from medseg import build
 from medseg.atomic import cannot_write
-from medseg.data.prepare.cache import CacheIndex
+from medseg.data.splits import evenly
 from medseg.errors import InputError, Interrupted
-from medseg.machine import memory_limit
-from medseg.recipe import Recipe
 from medseg.stages import device, device_file, extend, preprocess
 from medseg.stages.device import OnDevice
 from medseg.stages.extend import Amount
 from medseg.stages.foreground import require_foreground
 from medseg.stages.job import Job
+from medseg.stages.memory import bytes_in_memory
 from medseg.stages.run_folder import digest
 from medseg.stages.splits import cases_of_fold
 from medseg.tracking import log_artifacts
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     import torch
 
+    from medseg.data.case import Case
     from medseg.data.feed.datamodule import SegmentationDataModule
+    from medseg.planning.plan import Plan
 
 
 def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
@@ -44,14 +44,24 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
 
     Raises:
         InputError: a checkpoint is there, and neither ``resume`` nor ``job.overwrite`` is set; or
-            there is nothing to extend.
+            there is nothing to extend, or another process is training the fold.
         Interrupted: Ctrl-C; ``last.ckpt`` is whole.
     """
     build.check_device(job.recipe)
     if by is not None:
         extend.check(job, by)
-    # Splits first: a fold that cannot be is known before anything is read.
-    train, val = cases_of_fold(job.recipe, job.dataset, job.folder.path)
+    dataset, folder = job.dataset, job.folder
+    with folder.training(folder.fold.name):
+        if job.overwrite:
+            folder.replaced.take([folder.fold])
+        # Splits first: a fold that cannot be is known before anything is read.
+        folds = cases_of_fold(job.recipe, dataset, folder.path, say=job.report.say)
+        return _fit(job, *folds, resume=resume, by=by)
+
+
+def _fit(
+    job: Job, train: Sequence[Case], val: Sequence[Case], *, resume: bool, by: Amount | None
+) -> Path:
     plan, index = preprocess.run(job)
     ids = [case.id for case in train], [case.id for case in val]
     for warning in require_foreground(
@@ -62,60 +72,72 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
         fold=job.recipe.data.fold,
     ):
         job.report.warn(warning)
-    on = device.known(job, plan) or OnDevice(plan, job.recipe)
-    inputs = training_state(job, on, *ids)
+    inputs = training_state(job, device.known(job, plan) or OnDevice(plan, job.recipe), *ids)
     checkpoints = job.folder.fold / "checkpoints"
     last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
-    stage = f"fit {job.folder.fold.name}"
-    extensions = [] if job.overwrite else extend.read(job.folder.fold)
-    finished = best.is_file() and job.folder.is_current(stage, _state(inputs, extensions))
+    before = [] if job.overwrite else extend.read(job.folder.fold)
+    finished = best.is_file() and job.folder.is_current(_stage(job), _state(inputs, before))
     if finished and not job.overwrite and by is None:
         job.report.stage("fit", f"{job.folder.fold.name} is trained, unchanged")
         return best
-    found = last if last.is_file() else None
-    if job.overwrite:
-        _clear(job, ids[1])
-        extend.record(job, [])
-        found = None
-    if found and not resume and by is None:
-        raise InputError(
-            "this fold holds a training already",
-            file=last,
-            remedy="go on with --resume, or start over with --overwrite",
-        )
-    if found:
-        _refuse_changed(job, stage, inputs, last)
-    before = extensions
+    found = _resume_point(job, last, inputs, ids[1], resume=resume or by is not None)
+    extensions = before
     if by is not None:
-        extensions = [*before, extend.next_one(job, last, by, finished=finished)]
+        extensions = [*before, extend.next_one(job, last, by, before=before, finished=finished)]
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(checkpoints, error) from error
-    on = device.run(job, plan, reserve=index.nbytes() if _in_memory(job, index) else 0)
+    on = device.run(job, plan, reserve=bytes_in_memory(job.recipe, index.nbytes(), on_gpu=False))
     inputs = training_state(job, on, *ids)
     if found:
-        _refuse_changed(job, stage, inputs, last)
-    job.folder.record(f"{stage} began", inputs)
+        _refuse_changed(job, last, inputs)
+    job.folder.record(f"{_stage(job)} began", inputs)
     with extend.recorded(job, before, extensions, last):
         _train(
             job,
             on,
             index.load_all(ids[0]),
-            index.load_all(_evenly(ids[1], job.recipe)),
+            index.load_all(evenly(ids[1], job.recipe.trainer.validation_cases)),
             found,
             limit=extensions[-1].limit if extensions else None,
         )
-    job.folder.record(stage, _state(inputs, extensions))
+    job.folder.record(_stage(job), _state(inputs, extensions))
+    extend.note(job, extensions)
     return best
 
 
-def _refuse_changed(job: Job, stage: str, inputs: str, last: Path) -> None:
-    if not job.folder.is_current(f"{stage} began", inputs):
+def _stage(job: Job) -> str:
+    return f"fit {job.folder.fold.name}"
+
+
+def _resume_point(
+    job: Job, last: Path, inputs: str, held_out: list[str], *, resume: bool
+) -> Path | None:
+    """Return the checkpoint to go on from, if any; to start over, set old masks aside."""
+    from medseg.inference import checkpoint
+
+    if job.overwrite:
+        job.folder.replaced.take([*_masks(job, held_out)])
+    if not last.is_file():
+        return None
+    if not resume:
         raise InputError(
-            "the data or the plan changed since this training began",
+            "this fold holds a training already",
             file=last,
-            remedy="start over with --overwrite, or use another run_dir",
+            remedy="go on with --resume, or start over with --overwrite",
+        )
+    _refuse_changed(job, last, inputs)
+    checkpoint.read(last)  # says what is wrong with a damaged one
+    return last
+
+
+def _refuse_changed(job: Job, last: Path, inputs: str) -> None:
+    if not job.folder.is_current(f"{_stage(job)} began", inputs):
+        raise InputError(
+            "the data, plan.yaml or device.yaml changed since this training began",
+            file=last,
+            remedy="take the change back, start over with --overwrite, or use another run_dir",
         )
 
 
@@ -135,12 +157,6 @@ def _state(inputs: str, extensions: list[extend.Extension]) -> str:
     return digest(inputs, [asdict(e) for e in extensions]) if extensions else inputs
 
 
-def _evenly(ids: list[str], recipe: Recipe) -> list[str]:
-    """Take the cases to validate on while training, evenly spread over those held out."""
-    wanted = min(len(ids), recipe.trainer.validation_cases or len(ids))
-    return [ids[i * len(ids) // wanted] for i in range(wanted)]
-
-
 def _train(
     job: Job,
     on: OnDevice,
@@ -150,11 +166,15 @@ def _train(
     *,
     limit: float | None = None,
 ) -> None:
+    from medseg.inference.memory import is_out_of_memory
+
     plan = on.plan
     with quiet_libraries():
         build.seed_everything(job.recipe)
         task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
-        data = build.build_data(on.recipe, plan, train, val, trust=job.trust)
+        data = build.build_data(
+            on.recipe, plan, train, val, names=job.dataset.labels.foreground, trust=job.trust
+        )
         job.loggers = build.build_loggers(
             job.recipe,
             plan,
@@ -185,10 +205,23 @@ def _train(
         except SystemExit as stop:
             # Lightning answers a Ctrl-C that comes outside of training with sys.exit(1).
             raise Interrupted("stopped; the last checkpoint on disk is whole") from stop
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise _too_large(plan, trainer.strategy.root_device) from error
         _note_switches(job, trainer)
         best = job.folder.fold / "checkpoints" / "best.ckpt"
         job.report.stage("fit", f"{trainer.global_step} steps; {best}")
         log_artifacts(job.loggers, checkpoint=best)
+
+
+def _too_large(plan: Plan, device: torch.device) -> InputError:
+    return InputError(
+        f"the memory of {device} was not enough for this training",
+        found=f"batches of {plan.batch_size} patches {list(plan.patch_size)}",
+        remedy=f"smaller batches: plan.batch_size={max(1, plan.batch_size // 2)}; cases off the "
+        "device: data.cache=ram; or close other programs",
+    )
 
 
 def _note_switches(job: Job, trainer: pl.Trainer) -> None:
@@ -235,19 +268,7 @@ def quiet_libraries() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _in_memory(job: Job, index: CacheIndex) -> bool:
-    """Say whether the preprocessed cases will fill memory when a training on a CPU reads them."""
-    if job.recipe.data.cache != "auto":
-        return job.recipe.data.cache != "disk"
-    size = index.nbytes()
-    limit = memory_limit()
-    return limit is not None and size < limit / 4
-
-
-def _clear(job: Job, held_out: list[str]) -> None:
-    """Remove a fold's training, and the masks that came from it."""
-    if job.folder.fold.is_dir():
-        shutil.rmtree(job.folder.fold)
+def _masks(job: Job, held_out: list[str]) -> Iterator[Path]:
+    """Find the masks that came from a fold's training."""
     for case in held_out:
-        for mask in (job.folder / "predictions").glob(f"{glob.escape(case)}.*"):
-            mask.unlink()
+        yield from (job.folder / "predictions").glob(f"{glob.escape(case)}.*")

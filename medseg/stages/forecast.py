@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from pathlib import Path
 
-from medseg import build
-from medseg.build.fitted import Fitted
+from medseg.build.fitted import Fitted, without_values
 from medseg.data.case import Dataset
+from medseg.data.prepare.space import prepared_shape
 from medseg.machine import usable_cores
 from medseg.planning.fast import STEPS_SHARE
-from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
+from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 from medseg.training.budget import LARGEST_SHARE
@@ -23,6 +23,8 @@ from medseg.training.budget import LARGEST_SHARE
 _COPIES, _CHECKPOINTS = 4, 3
 # Reading is done twice, for the fingerprint and for the cache.
 _READS = 2
+# A case that would have more voxels is preprocessed to a coarser spacing, and the rest reckoned.
+_MOST_TRIED = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,19 @@ def forecast(
 ) -> Forecast:
     """Foretell the times of a run; they are right within a factor of two, seldom better.
 
+    Args:
+        recipe: with the accumulation that goes with what ``fitted`` says.
+        folder: of the run.
+        dataset: the data set.
+        plan: with the patch and the batch that ``fitted`` says.
+        found: what the data are.
+        fitted: what the device takes.
+
     Raises:
         InputError: the case that is tried cannot be read or preprocessed.
     """
     trainer = recipe.trainer
-    step = fitted.measured.seconds * fitted.load.accumulate * trainer.accumulate
+    step = fitted.measured.seconds * trainer.accumulate
     preparation = _preparation(recipe, folder, dataset, plan, found)
     held_out = 0 if recipe.data.fold == "all" else ceil(len(found.cases) / recipe.data.folds)
     a_case = _windows(recipe, plan, found) * fitted.measured.forward_seconds / plan.batch_size
@@ -84,11 +94,7 @@ def run_folder_bytes(
     recipe: Recipe, plan: Plan, dataset: Dataset, found: Fingerprint, *, trust: Sequence[str] = ()
 ) -> int:
     """Foretell the bytes of checkpoints and masks, cache apart."""
-    from medseg.training import rng
-
-    states = rng.capture()
-    network, _ = build.build_network(recipe, plan, dataset, trust=trust)
-    rng.restore(states)
+    network = without_values(recipe, plan, dataset, trust=trust)
     weights = 4 * sum(p.numel() for p in network.parameters())
     masks = sum(prod(case.shape) for case in found.cases) // (2 * recipe.data.folds)
     return _CHECKPOINTS * _COPIES * weights + masks
@@ -121,17 +127,10 @@ def _windows(recipe: Recipe, plan: Plan, found: Fingerprint) -> float:
     some = found.cases[::every]
     total = 0
     for case in some:
-        shape = [max(n, p) for n, p in zip(_prepared(case, plan), plan.patch_size, strict=True)]
+        prepared = prepared_shape(case, plan.preprocessing)
+        shape = [max(n, p) for n, p in zip(prepared, plan.patch_size, strict=True)]
         total += len(window_starts(shape, plan.patch_size, recipe.inference.overlap))
-    mirrors = 2**plan.spatial_dims if recipe.inference.mirror else 1
-    return mirrors * total / len(some)
-
-
-def _prepared(case: CaseFingerprint, plan: Plan) -> list[int]:
-    pre = plan.preprocessing
-    shape = case.cropped_shape if pre.crop == "nonzero" else case.shape
-    sizes = zip(shape, case.spacing, pre.spacing, strict=True)
-    return [max(1, round(n * old / new)) for n, old, new in sizes]
+    return total / len(some)
 
 
 def _preparation(
@@ -147,6 +146,9 @@ def _preparation(
     # The smallest, so that the check stays short; a first reading also imports what it needs.
     number = min(range(len(found.cases)), key=lambda i: prod(found.cases[i].shape))
     case = dataset.cases[number]
+    finer = max(1.0, prod(prepared_shape(found.cases[number], plan.preprocessing)) / _MOST_TRIED)
+    coarser = [s * finer ** (1 / plan.spatial_dims) for s in plan.preprocessing.spacing]
+    tried = replace(plan.preprocessing, spacing=tuple(coarser))
     read = prepared = float("inf")
     for _ in range(2):
         started = time.perf_counter()
@@ -155,12 +157,14 @@ def _preparation(
         if case.label is not None:
             label = read_label(case.label, dataset.labels, value_map=dataset.value_map, like=volume)
         read = min(read, time.perf_counter() - started)
-        preprocess(volume, plan.preprocessing, label)
+        preprocess(volume, tried, label)
         prepared = min(prepared, time.perf_counter() - started - read)
         if read + prepared > 1:
             break
     voxels = sum(prod(case.shape) for case in found.cases) * missing / len(found.cases)
     workers = recipe.data.workers
     processes = max(1, min(usable_cores(), 8) if workers is None else workers)
-    seconds = (_READS * read + max(0.0, prepared)) * voxels / prod(found.cases[number].shape)
+    seconds = (
+        (_READS * read + max(0.0, prepared) * finer) * voxels / prod(found.cases[number].shape)
+    )
     return seconds / processes

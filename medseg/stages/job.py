@@ -43,9 +43,11 @@ class Job:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Close the loggers that a training opened."""
+        """Close the loggers that a training opened; a run that was to be replaced comes back."""
         if self.loggers:
             close_loggers(self.loggers, failed=kind is not None)
+        if self.folder.replaced.settle(failed=kind is not None):
+            self.report.say("  what was to be overwritten stands as it was")
 
     @cached_property
     def workers(self) -> int:

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from medseg.data.prepare.space import gigabytes
 from medseg.errors import InputError
-from medseg.machine import memory_available
+from medseg.machine import memory_available, room_for
 from medseg.recipe import Recipe
+
+
+def bytes_in_memory(recipe: Recipe, cases: int, *, on_gpu: bool) -> int:
+    """Foretell the bytes of memory that preprocessed cases will fill during a training.
+
+    Args:
+        recipe: where the cases are to live.
+        cases: bytes of all preprocessed cases.
+        on_gpu: the training runs on a GPU that can hold cases.
+    """
+    asked, free = recipe.data.cache, memory_available()
+    if asked == "auto":
+        held = free is not None and room_for(cases, free)
+    else:
+        held = asked == "ram" or (asked == "device" and not on_gpu)
+    return cases if held else 0
 
 
 def require_memory(recipe: Recipe, cases: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
 from medseg import build
-from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.planning.planner import GIVEN, Planned
 from medseg.stages import inspect, plan_file
 from medseg.stages.job import Job
+from medseg.stages.plan_file import PlanFile
 from medseg.stages.speed import as_speed, device_speed
 
 
@@ -39,7 +42,9 @@ def run(job: Job) -> Plan:
     if speed:
         notes.append(f"Sized for the budget on {speed['device']}.")
     plan_file.write(target, values, planned=planned, reasons=reasons, notes=notes, speed=speed)
-    job.report.stage("plan", _sentence(final.plan, found) + (_kept(edits) if edits else ""))
+    job.report.stage("plan", _sentence(final.plan) + (_kept(edits) if edits else ""))
+    for line in _replaced(old, values, recipe):
+        job.report.say(f"  {line}")
     if other:
         job.report.say(f"  {other}")
     return final.plan
@@ -57,12 +62,24 @@ def _lowres(planned: Planned) -> str:
     )
 
 
-def _sentence(plan: Plan, found: Fingerprint) -> str:
+def _sentence(plan: Plan) -> str:
     spacing = " x ".join(f"{s:.3g}" for s in plan.preprocessing.spacing)
     patch = " x ".join(map(str, plan.patch_size))
     return (
         f"spacing {spacing} mm, patch {patch}, batch {plan.batch_size}, {len(plan.features)} stages"
     )
+
+
+def _replaced(old: PlanFile, new: Mapping[str, Any], recipe: Collection[str]) -> Iterator[str]:
+    """Say which values of the file at hand are gone."""
+    lost = [key for key, value in old.edits.items() if key in recipe and new[key] != value]
+    other = [
+        key for key, value in old.values.items() if key not in old.edits and new.get(key) != value
+    ]
+    if lost:
+        yield f"the recipe sets {', '.join(lost)}: what was edited in plan.yaml is replaced"
+    if other:
+        yield f"planned anew, other than plan.yaml said: {', '.join(other)}"
 
 
 def _kept(edits: dict) -> str:

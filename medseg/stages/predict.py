@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.atomic import write_text
+from medseg.build.device import training_device
 from medseg.data.case import Case
 from medseg.errors import InputError, InputErrors
 from medseg.inference.predictor import Predictor, mask_suffix
+from medseg.recipe import Recipe
 from medseg.stages.job import Job, files_of
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import digest, files_state
@@ -38,9 +40,11 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
         return masks
     predictor = Predictor.load(
         checkpoint,
+        device=_device(job.recipe),
         trust=job.trust,
         overlap=job.recipe.inference.overlap,
         mirror=job.recipe.inference.mirror,
+        batch_size=job.recipe.inference.batch_size,
     )
     predict_cases(predictor, val, target, report=job.report, overwrite=True)
     job.require_unchanged(val)
@@ -81,6 +85,12 @@ def predict_cases(
     if problems:
         raise InputErrors(problems)
     return written
+
+
+def _device(recipe: Recipe) -> str:
+    """Predict where the recipe trains; on an Apple GPU whole volumes were never tried."""
+    device = training_device(recipe)
+    return "cpu" if device.type == "mps" else str(device)
 
 
 def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:

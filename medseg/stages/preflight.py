@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
@@ -18,7 +18,7 @@ from medseg.build.device import (
     training_device,
     training_precision,
 )
-from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_to_device, fixed_by_user
+from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_recipe, fit_to_device, fixed_by_user
 from medseg.data.case import Dataset
 from medseg.data.prepare.headers import foretell_fingerprint
 from medseg.data.prepare.space import expected_bytes, free_bytes
@@ -29,7 +29,9 @@ from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 from medseg.stages import inspect, plan_file
 from medseg.stages.forecast import Forecast, cached_cases, forecast, run_folder_bytes
+from medseg.stages.memory import bytes_in_memory
 from medseg.stages.speed import as_speed, device_speed
+from medseg.stages.splits import folds_of
 
 # Cases that a phantom is judged by before it is written.
 _PHANTOMS = 4
@@ -59,25 +61,40 @@ class Need:
         return "" if not self.there else "fits" if self.fits else "does not fit"
 
 
-def run(recipe: Recipe, folder: Path, *, trust: Sequence[str] = ()) -> list[Need]:
+def run(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    trust: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Need]:
     """Look at what a recipe's training needs and at what this machine has; nothing is written.
 
     Data are judged by ``fingerprint.json`` where the run has one, else by a few files' headers.
     One case is read and preprocessed, and one training step is taken on made-up images.
 
+    Args:
+        recipe: the recipe.
+        folder: of the run.
+        trust: packages whose code may run.
+        say: told what is being tried.
+
     Raises:
-        InputError: the device or the data are not there, or the plan does not fit the data.
+        InputError: the device, the data or the fold are not there, or the plan does not fit the
+            data.
     """
     device = training_device(recipe)
     with _dataset(recipe, folder) as dataset:
+        folds_of(recipe, dataset, folder)
         found, told = _fingerprint(folder, dataset)
         plan, edits = _plan(recipe, folder, found)
         cases = expected_bytes(found, plan.preprocessing)
-        in_memory = _in_memory(recipe, cases, on_gpu=device.type == "cuda")
+        in_memory = bytes_in_memory(recipe, cases, on_gpu=device.type == "cuda")
         free = free_memory(device)
         room = None if free is None else max(0, round(free * MARGIN))
         if room is not None and device.type == "cpu":
             room = max(0, room - in_memory)
+        say("  one step on made-up images …")
         try:
             fitted = fit_to_device(
                 recipe,
@@ -96,7 +113,8 @@ def run(recipe: Recipe, folder: Path, *, trust: Sequence[str] = ()) -> list[Need
                 *_disk(recipe, folder, dataset, plan, found, cases, trust),
             ]
         plan = fit_plan(plan, fitted.load)
-        guess = forecast(recipe, folder, dataset, plan, found, fitted)
+        say("  one case, read and preprocessed …")
+        guess = forecast(fit_recipe(recipe, fitted.load), folder, dataset, plan, found, fitted)
         return [
             Need("device", device_name(device)),
             Need("data", f"{len(found.cases)} cases, {told}"),
@@ -155,16 +173,6 @@ def _plan(recipe: Recipe, folder: Path, found: Fingerprint) -> tuple[Plan, list[
         recipe, found, edits=edits, file=folder / "plan.yaml", speed=as_speed(speed)
     )
     return planned.plan, list(edits)
-
-
-def _in_memory(recipe: Recipe, cases: int, *, on_gpu: bool) -> int:
-    """Foretell the bytes of memory that preprocessed cases will fill."""
-    asked, free = recipe.data.cache, memory_available()
-    if asked == "ram" or (asked == "device" and not on_gpu):
-        return cases
-    if asked == "auto" and free is not None and cases < free / 4:
-        return cases
-    return 0
 
 
 def _refused(error: InputError) -> Need:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from medseg.atomic import write_text
+from medseg.atomic import is_temporary, locked, sweep, write_text
 from medseg.errors import InputError
 from medseg.recipe import Recipe
+from medseg.stages.replaced import Replaced, artefacts
 
 # Keys that two recipes of one run may differ in: they change where and how the work is done, not
 # what comes out. Folds live side by side in one run.
 _FREE = ("run_dir", "logger", "data.fold", "data.workers", "data.cache", "trainer.devices")
-_ARTEFACTS = (
-    "recipe.yaml",
-    "fingerprint.json",
-    "plan.yaml",
-    "device.yaml",
-    "stages.json",
-    "metrics.json",
-    "predictions",
-)
+# No training depends on these sections; prediction and scores follow them.
+_AFTERWARDS = ("inference", "evaluation")
+# Workers of a training that was killed hold its lock for some seconds more.
+_PATIENCE = 10.0
 
 
 class RunFolder:
@@ -42,7 +38,8 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
-        self._stale = False
+        self._stale = self._outdated = False
+        self.replaced = Replaced(self.path)
         stored = self.path / "recipe.yaml"
         if stored.is_file():
             text = _read(stored)
@@ -53,7 +50,8 @@ class RunFolder:
                     expected="a new folder, or one that medseg made",
                     remedy="choose another with run_dir=FOLDER",
                 )
-            different = [key for key in recipe.differences(text) if key not in _FREE]
+            found = [key for key in recipe.differences(text) if key not in _FREE]
+            different = [key for key in found if key.partition(".")[0] not in _AFTERWARDS]
             if different and self._begun() and not overwrite:
                 raise InputError(
                     "the run folder holds a run of another recipe",
@@ -61,8 +59,10 @@ class RunFolder:
                     found=f"these keys differ: {', '.join(different)}",
                     remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
                 )
-            self._stale = bool(different)
-        elif self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+            self._stale, self._outdated = bool(different), bool(found)
+        elif self.path.is_file() or (
+            self.path.is_dir() and not all(map(is_temporary, self.path.iterdir()))
+        ):
             raise InputError(
                 "the run folder is not empty and holds no run",
                 file=self.path,
@@ -71,28 +71,52 @@ class RunFolder:
             )
 
     def begin(self) -> None:
-        """Clear a run of another recipe away, and write ``recipe.yaml``.
+        """Set a run of another recipe aside, and write ``recipe.yaml`` where it is not up to date.
 
-        Apart from opening, so that nothing is lost when the data turn out not to be there.
+        Apart from opening, so that nothing changes when the data turn out not to be there.
+
+        Raises:
+            InputError: another process is training a fold of the run that is to be set aside.
         """
         if self._stale:
-            self.clear()
-            self._stale = False
-        if not (self / "recipe.yaml").is_file():
-            write_text(self / "recipe.yaml", self.recipe.to_yaml())
+            old = artefacts(self.path)
+            with self.training(*(path.name for path in old if path.name.startswith("fold_"))):
+                self.replaced.take(old)
+        for folder in (self.path, *self.path.glob("fold_*"), *self.path.glob("fold_*/checkpoints")):
+            sweep(folder)
+        stored = self / "recipe.yaml"
+        if not stored.is_file():
+            write_text(stored, self.recipe.to_yaml())
+        elif self._outdated:
+            with locked(self.path):
+                lines = _read(stored).splitlines()
+                notes = [f"{line}\n" for line in lines if line.startswith("# fold_")]
+                write_text(stored, self.recipe.to_yaml() + "".join(notes))
+        self._stale = self._outdated = False
 
     def _begun(self) -> bool:
         """Say whether any stage has left something; a run that failed at its first step has not."""
-        return any((self.path / name).exists() for name in _ARTEFACTS[1:]) or any(
-            self.path.glob("fold_*")
-        )
+        passing = ("recipe.yaml", "splits.json")
+        return any(path.name not in passing for path in artefacts(self.path))
 
-    def clear(self) -> None:
-        """Remove the artefacts; the cache stays, since its keys say what is in it."""
-        for name in (*_ARTEFACTS, "splits.json"):
-            _remove(self.path / name)
-        for fold in self.path.glob("fold_*"):
-            _remove(fold)
+    @contextmanager
+    def training(self, *folds: str) -> Iterator[None]:
+        """Keep other processes from training some folds.
+
+        Raises:
+            InputError: one is being trained.
+        """
+        with ExitStack() as held:
+            for fold in folds:
+                try:
+                    held.enter_context(locked(self.path, f".{fold}.lock", patience=_PATIENCE))
+                except TimeoutError as error:
+                    raise InputError(
+                        "another process is training this fold",
+                        file=self / fold,
+                        remedy="wait for it to end, or use another run_dir",
+                    ) from error
+            yield
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -112,8 +136,10 @@ class RunFolder:
         return self._ledger().get(stage) == inputs
 
     def record(self, stage: str, inputs: str) -> None:
-        """Remember the inputs that ``stage`` ran on."""
-        write_text(self / "stages.json", json.dumps({**self._ledger(), stage: inputs}, indent=1))
+        """Remember the inputs that ``stage`` ran on; folds may be trained side by side."""
+        with locked(self.path):
+            ledger = {**self._ledger(), stage: inputs}
+            write_text(self / "stages.json", json.dumps(ledger, indent=1))
 
     def _ledger(self) -> dict[str, str]:
         try:
@@ -153,10 +179,3 @@ def _state(path: Any) -> list[Any]:
     except OSError:
         return [str(path), None, None]
     return [str(path), stat.st_size, stat.st_mtime_ns]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

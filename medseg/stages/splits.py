@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from medseg.data.case import Case, Dataset
@@ -12,7 +13,7 @@ from medseg.recipe import Recipe
 
 
 def cases_of_fold(
-    recipe: Recipe, dataset: Dataset, run_dir: Path
+    recipe: Recipe, dataset: Dataset, run_dir: Path, *, say: Callable[[str], None] | None = None
 ) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Write ``splits.json`` and return the training and validation cases of the recipe's fold.
 
@@ -20,13 +21,37 @@ def cases_of_fold(
     ``splits.json``; only without any of them folds are dealt. With ``data.fold: all`` every case
     trains and none validates.
 
+    Args:
+        recipe: which fold, and how many.
+        dataset: its cases.
+        run_dir: the run's folder.
+        say: told that folds which were there are dealt anew.
+
     Raises:
         InputError: the fold does not exist, the user's splits do not fit the data set, or folds of
             this run were trained on others.
     """
     target = run_dir / "splits.json"
     recorded = _recorded(target)
-    splits = _splits(recipe, dataset, recorded)
+    splits = folds_of(recipe, dataset, run_dir)
+    fold = recipe.data.fold
+    if splits != recorded:
+        if recorded is not None:
+            _refuse_trained(recipe, run_dir, _difference(recorded, splits))
+        if say is not None and target.is_file():
+            said = "unreadable" if recorded is None else _difference(recorded, splits)
+            say(f"  the folds in splits.json are replaced: {said}")
+        write_splits(target, splits)
+    if fold == "all":
+        return dataset.cases, ()
+    by_id = {case.id: case for case in dataset.cases}
+    chosen = splits[fold]
+    return tuple(by_id[i] for i in chosen["train"]), tuple(by_id[i] for i in chosen["val"])
+
+
+def folds_of(recipe: Recipe, dataset: Dataset, run_dir: Path) -> list[Split]:
+    """Return the folds of a run without writing them; raises as `cases_of_fold` does."""
+    splits = _splits(recipe, dataset, _recorded(run_dir / "splits.json"))
     fold = recipe.data.fold
     if fold != "all" and fold >= len(splits):
         raise InputError(
@@ -34,20 +59,21 @@ def cases_of_fold(
             file=recipe.data.splits or recipe.source,
             expected=f"data.fold from 0 to {len(splits) - 1}, or all",
         )
-    if splits != recorded:
-        if recorded is not None and any(run_dir.glob("fold_*/checkpoints/*.ckpt")):
-            raise InputError(
-                "folds of this run were trained on other cases",
-                file=target,
-                found=_difference(recorded, splits),
-                remedy="use another run_dir, or start over in an empty one",
-            )
-        write_splits(target, splits)
-    if fold == "all":
-        return dataset.cases, ()
-    by_id = {case.id: case for case in dataset.cases}
-    chosen = splits[fold]
-    return tuple(by_id[i] for i in chosen["train"]), tuple(by_id[i] for i in chosen["val"])
+    return splits
+
+
+def _refuse_trained(recipe: Recipe, run_dir: Path, difference: str) -> None:
+    trained = {path.parts[-3] for path in run_dir.glob("fold_*/checkpoints/*.ckpt")}
+    if not trained:
+        return
+    alone = trained == {f"fold_{recipe.data.fold}"}
+    raise InputError(
+        "folds of this run were trained on other cases",
+        file=run_dir / "splits.json",
+        found=difference,
+        remedy="use another run_dir, or start over "
+        + ("with --overwrite" if alone else "in an empty one"),
+    )
 
 
 def _splits(recipe: Recipe, dataset: Dataset, recorded: list[Split] | None) -> list[Split]:

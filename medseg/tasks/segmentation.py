@@ -15,12 +15,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from medseg.data.feed.batch import Batch
 from medseg.inference.decode import decode
+from medseg.inference.memory import within_memory
+from medseg.inference.window import SlidingWindow
 from medseg.labels import LabelScheme
 from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss, region_masks
 from medseg.metrics.volume_dice import dice_per_output
 from medseg.networks.outputs import as_heads, finest
 from medseg.tasks.batches import as_batch
 from medseg.training.averaging import averaged_copy
+from medseg.training.compiling import uncompiled
 from medseg.training.finite import FiniteWatch
 from medseg.training.schedule import Cosine, Schedule
 
@@ -76,7 +79,7 @@ class SegmentationTask(pl.LightningModule):
         self.schedule = schedule or Cosine()
         self.window = window
         self.description = dict(description or {})
-        self.progress: Callable[[], float] = self._trainer_progress
+        self.progress: Callable[[], float] | None = None  # of the trainer's own limits, if None
         self._dice: list[Tensor] = []
         self._finite = FiniteWatch()
 
@@ -91,7 +94,9 @@ class SegmentationTask(pl.LightningModule):
         loss = self.batch_loss(batch)
         self._finite.watch(loss, cases=batch.case_ids, step=self.global_step)
         if self._logs():
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
+            # A value for the bar is read back from the device at every step, shown or not.
+            bar = self._trainer is not None and self.trainer.progress_bar_callback is not None
+            self.log("train/loss", loss, prog_bar=bar, batch_size=len(batch.image))
         return loss
 
     def batch_loss(self, batch: Batch) -> Tensor:
@@ -102,14 +107,14 @@ class SegmentationTask(pl.LightningModule):
     def score(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Predict whole volumes; return preds and target ``(B, *S)``, and Dice ``(B, scored)``."""
         preds = decode(self.predict_logits(batch.image), self.labels, axis=1)
-        target = batch.label.reshape(preds.shape)  # type: ignore[union-attr]
+        target = batch.label.reshape(preds.shape).to(preds.device)  # type: ignore[union-attr]
         return preds, target, dice_per_output(preds, target, self.labels)
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Predict whole volumes; return images, preds, targets and case ids for overlays."""
         batch = as_batch(batch)
         preds, target, dice = self.score(batch)
-        self._dice += list(dice)
+        self._dice += list(dice.to(self.device))
         return {
             "image": batch.image,
             "preds": preds,
@@ -138,17 +143,32 @@ class SegmentationTask(pl.LightningModule):
 
     @torch.no_grad()
     def predict_logits(self, image: Tensor) -> Tensor:
-        """Return the logits of whole volumes ``(B, K, *S)``."""
-        network = self.network if self.averaged is None else self.averaged
+        """Return the logits of whole volumes ``(B, K, *S)``.
+
+        Those that a `SlidingWindow` cannot gather in the device's memory lie on the CPU.
+        """
+        network, window = self.averaged or self.network, self.window
         network.eval()
-        if self.window is not None:
-            return self.window(network, image)
-        return finest(network(image), spatial_dims=image.ndim - 2)
+        # Compiled for the patches of a training, a network would be compiled anew here.
+        with uncompiled(network):
+            if isinstance(window, SlidingWindow):
+                return within_memory(
+                    lambda chosen, gather_on: chosen(
+                        network, image.to(gather_on), device=self.device
+                    ),
+                    window,
+                    self.device,
+                )
+            if window is not None:
+                return window(network, image)
+            return finest(network(image), spatial_dims=image.ndim - 2)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and a schedule that follows the training's clock."""
         optimizer = self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
-        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress()))
+        scheduler = LambdaLR(
+            optimizer, lambda _: self.schedule((self.progress or self._trainer_progress)())
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -184,6 +204,7 @@ class SegmentationTask(pl.LightningModule):
             "schema": 1,
             "task": "segmentation",
             "labels": self.labels.to_dict(),
+            "precision": "auto" if self._trainer is None else str(self.trainer.precision),
             **self.description,
         }
 

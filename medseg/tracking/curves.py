@@ -33,14 +33,19 @@ class CurvesCallback(pl.Callback):
         self.loss, self.scores = loss, scores
         self.curves: dict[str, Points] = {}
         self._every: dict[str, int] = {}
+        self._step = 0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Note loss and learning rate."""
+        """Note loss and learning rate, where due: reading them waits for the device."""
+        step, every = trainer.global_step, max(1, getattr(trainer, "log_every_n_steps", 1))
+        stepped, self._step = step != self._step, step
+        if not stepped or (step != 1 and step % every):
+            return
         for name in (self.loss, "lr"):
             if name in trainer.callback_metrics:
-                self._add(name, trainer.global_step, trainer.callback_metrics[name])
+                self._add(name, step, trainer.callback_metrics[name])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the scores and draw."""

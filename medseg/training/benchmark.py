@@ -66,20 +66,27 @@ def _seconds(device: torch.device, width: int, edge: int, dims: int, precision: 
     )
     image = torch.randn(_BATCH, 1, *[edge] * dims, device=device)
     kind = torch.bfloat16 if precision.startswith("bf16") else torch.float16
-    best, began = float("inf"), time.perf_counter()
-    for _ in range(1 + _REPEATS["cpu" if device.type == "cpu" else "gpu"]):
+
+    def step() -> float:
         wait_for(device)
         started, worked = time.perf_counter(), time.process_time()
         with torch.autocast(device.type, dtype=kind, enabled=precision.endswith("mixed")):
             loss = network(image).float().square().mean()
         loss.backward()
         wait_for(device)
-        best = min(best, time.perf_counter() - started)
-        if device.type == "cpu":
-            # Of a machine that is busy for a moment this is nearer to what it does later.
-            best = min(best, (time.process_time() - worked) / torch.get_num_threads())
+        seconds = time.perf_counter() - started
+        if device.type != "cpu":
+            return seconds
+        # Of a machine that is busy for a moment this is nearer to what it does later.
+        return min(seconds, (time.process_time() - worked) / torch.get_num_threads())
+
+    step()  # loads libraries, for a second or more
+    repeats = _REPEATS["cpu" if device.type == "cpu" else "gpu"]
+    began, best = time.perf_counter(), step()
+    for _ in range(repeats - 1):
         if time.perf_counter() - began > _PATIENCE:
             break
+        best = min(best, step())
     return best
 
 

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 
 from medseg.atomic import write_text
-from medseg.errors import Interrupted
+from medseg.errors import InputError, Interrupted
 from medseg.training import rng
 from medseg.training.clock import TrainingClock
 from medseg.training.every import Every
@@ -48,7 +48,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self._saved_at = (0, 0.0)
         self._step = 0
         self._rng: dict[str, torch.Tensor] | None = None
-        clock.validation_ended_at = self._validation_ended_at
+        clock.validation_found = self._validation_found
 
     @property
     def last(self) -> Path:
@@ -68,12 +68,22 @@ class Checkpoints(pl.callbacks.Checkpoint):
         """Return what each validation found: step, seconds and the metrics."""
         if not self._history_file.is_file():
             return []
-        return json.loads(self._history_file.read_text())
+        try:
+            entries = json.loads(self._history_file.read_text(encoding="utf-8"))
+            return [{**entry, "step": entry["step"]} for entry in entries]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                "the record of this training's validations cannot be read",
+                file=self._history_file,
+                found=str(error),
+                remedy="delete it, and go on from last.ckpt without it; or start over with "
+                "--overwrite",
+            ) from error
 
-    def _validation_ended_at(self, step: int) -> float:
+    def _validation_found(self, step: int) -> dict[str, float]:
         # Without a checkpoint to go on from, the file is of an earlier training.
         entries = self.history() if self._rng is not None else []
-        return next((float(entry["seconds"]) for entry in entries if entry["step"] == step), 0.0)
+        return next((entry for entry in entries if entry["step"] == step), {})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the generators, and make up for a validation that was cut off."""
@@ -84,9 +94,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if self._rng is None:
             return
         rng.restore(self._rng)
-        if step in [entry["step"] for entry in kept]:
-            self.clock.validated()
-        elif self.clock.validation_due() and trainer.enable_validation:
+        known = step in [entry["step"] for entry in kept]
+        if not known and self.clock.validation_due() and trainer.enable_validation:
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.run()
             trainer.training = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,12 +14,13 @@ import torch
 from medseg.training.budget import LARGEST_SHARE, refuse_too_short
 from medseg.training.every import Every
 from medseg.training.schedule import Continued, present_factor
-from medseg.training.validation_time import ValidationTime, predicted_seconds, saving_seconds
+from medseg.training.validation_time import ValidationTime, of_trainer
+from medseg.training.waiting import wait_for
 
 NEVER = 10**15  # a batch count that no training reaches
-# Timing some cases before the first step, and once more before the end, may take this part.
-_TIMING_SHARE = 0.01
-_TIMING_AGAIN = 0.9
+_TIMING_AGAIN = 0.9  # part of the training after which cases are timed once more
+# A GPU is a few steps behind what it was given; so many are waited for when the end is near.
+_LAST_STEPS = 10
 
 
 class TrainingClock(pl.Callback):
@@ -28,7 +29,7 @@ class TrainingClock(pl.Callback):
     Exactly one limit is given. Under a ``budget`` everything that happens between the first step
     and the end of the last validation counts; the last step is taken early enough for that
     validation to fit. What a resumed run had used before counts as used. A training that is
-    resumed with a larger limit is extended: its schedule goes on without a jump (see `Continued`).
+    resumed with another limit is extended: its schedule goes on without a jump (see `Continued`).
 
     Args:
         budget: wall-clock limit in seconds.
@@ -71,12 +72,12 @@ class TrainingClock(pl.Callback):
         self._validation_started: float | None = None
         self._validation_ended = 0.0
         self._case_started = 0.0
-        self._step_ended: float | None = None
+        self._step_ended: float | None = None  # a session's first step says nothing of the others
         self._step_seconds: deque[float] = deque(maxlen=9)
         self._timed_again = False
-        # Seconds at which a validation after this step ended, or 0: a checkpoint is written before
-        # its validation, and does not know what that took.
-        self.validation_ended_at: Callable[[int], float] = lambda step: 0.0
+        # What a validation after this step found, if there was one: a checkpoint is written before
+        # its validation, and does not know of it.
+        self.validation_found: Callable[[int], Mapping[str, float]] = lambda step: {}
 
     @property
     def elapsed(self) -> float:
@@ -115,10 +116,13 @@ class TrainingClock(pl.Callback):
 
     def finished(self) -> bool:
         """Say whether the limit has been reached; under a budget, to the nearest step."""
+        return self._ends_within(0.5)
+
+    def _ends_within(self, steps: float) -> bool:
         if self.steps is not None or self._ended:
             return self.fraction() >= 1.0
         step = statistics.median(self._step_seconds) if self._step_seconds else 0.0
-        return self.elapsed + step / 2 >= self._usable()
+        return self.elapsed + steps * step >= self._usable()
 
     def validation_due(self) -> bool:
         """Say whether to validate now, after an optimiser step."""
@@ -140,7 +144,7 @@ class TrainingClock(pl.Callback):
         """Start counting, and give the module its measure of progress."""
         self._trainer, self._started = trainer, self.now()
         self._step = trainer.global_step
-        self._before = max(self._before, self.validation_ended_at(self._step))
+        self._catch_up(trainer)
         if self._extended:
             self._begin_extension(trainer)
         if hasattr(pl_module, "progress"):
@@ -156,9 +160,23 @@ class TrainingClock(pl.Callback):
             start, factor = self._joint
             pl_module.schedule = Continued(pl_module.schedule, start=start, factor=factor)  # type: ignore[arg-type,assignment]
         self._extended = False
-        self._step_ended = self.now()
+        self._step_ended = None
         if self.finished():
             self._end(trainer)
+
+    def _catch_up(self, trainer: pl.Trainer) -> None:
+        """Learn of a validation that came after the checkpoint had been written."""
+        found = self.validation_found(self._step)
+        if not found or self._validated_at[0] == self._step:
+            return
+        ended = max(self._before, found["seconds"])
+        self.validation.finished(ended - self._before)
+        self._before = ended
+        self._validated_at = (self._step, ended)
+        for stop in trainer.early_stopping_callbacks:
+            if stop.monitor in found:
+                enough, _ = stop._evaluate_stopping_criteria(torch.tensor(found[stop.monitor]))
+                trainer.should_stop |= enough and not self._extended
 
     def _begin_extension(self, trainer: pl.Trainer) -> None:
         self._leg, self._timed_again = self._before, False
@@ -169,23 +187,9 @@ class TrainingClock(pl.Callback):
     def _time_validation(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Time some cases, so that the first validation is no surprise to the budget."""
         assert self.budget is not None
-        leg = self.budget - self._leg
-        loader: Any = trainer.val_dataloaders
-        dataset, collate = getattr(loader, "dataset", None), getattr(loader, "collate_fn", None)
-        known = hasattr(pl_module, "predict_logits") and hasattr(dataset, "__getitem__")
-        seconds = 0.0
-        if known and collate is not None and trainer.num_val_batches:
-            with torch.no_grad(), trainer.precision_plugin.val_step_context():
-                seconds = predicted_seconds(
-                    pl_module,
-                    dataset,
-                    collate,
-                    spend=_TIMING_SHARE * leg,
-                    hopeless=leg,
-                    now=self.now,
-                )
-            pl_module.train()
-        self.validation.estimate = seconds + saving_seconds(pl_module)
+        self.validation.estimate = of_trainer(
+            trainer, pl_module, left=self.budget - self._leg, now=self.now
+        )
 
     def _refuse_too_short(self, trainer: pl.Trainer) -> None:
         if self.budget is not None and trainer.num_val_batches:
@@ -199,12 +203,15 @@ class TrainingClock(pl.Callback):
         stepped = trainer.global_step != self._step
         self._step = trainer.global_step
         if stepped:
+            if self._ends_within(_LAST_STEPS):
+                wait_for(pl_module.device)
             self._note_step(trainer, pl_module)
         due = stepped and self.validation_due()
         # Lightning validates after batch n where n % val_check_batch == 0.
         trainer.val_check_batch = 1 if due else NEVER
         if not due:
             return
+        wait_for(pl_module.device)  # what is still to be computed belongs to the steps
         # What is written before the validation belongs to it: it must fit into the budget, too.
         self._validation_started = self.now()
         if self.finished():
@@ -263,7 +270,8 @@ class TrainingClock(pl.Callback):
     def validated(self) -> None:
         """Count the next interval from here."""
         self._validated_at = (self._step, self.elapsed)
-        self._step_ended = self.now()
+        if self._step_ended is not None:
+            self._step_ended = self.now()
 
     def _end(self, trainer: pl.Trainer) -> None:
         self._ended = trainer.should_stop = True
@@ -283,12 +291,12 @@ class TrainingClock(pl.Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where an earlier run stopped; its limit may have been a smaller one."""
+        """Take up where an earlier run stopped; its limit may have been another one."""
         self._before = state["elapsed"]
         self._step = state["step"]
         self._validated_at = tuple(state["validated_at"])
         # A checkpoint of an older version knows less.
-        self._extended = self.limit > state.get("limit", self.limit)
+        self._extended = self.limit != state.get("limit", self.limit)
         self._ended = state.get("ended", False) and not self._extended
         self._lead = state.get("lead", 0.0)
         self._leg = state.get("leg", 0.0)

@@ -16,8 +16,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from medseg.data.feed.batch import Batch
 from medseg.errors import MedsegError
+from medseg.inference.memory import is_out_of_memory
 from medseg.machine import peak_memory, resident_memory
 from medseg.training import rng
+from medseg.training.backends import fastest
 from medseg.training.waiting import wait_for
 
 # The first step also pays for what is set up once; if it is quick, a second one is timed.
@@ -36,8 +38,9 @@ class Measured:
     Attributes:
         seconds: one step: forward, loss, backward, optimiser.
         forward_seconds: its part up to the loss.
-        bytes: memory beyond what the process (CPU) or torch (GPU) held before, the network's own
-            weights included, as a training that has begun needs it.
+        bytes: memory beyond what the process (CPU) or torch (GPU) used before, the network's own
+            weights included, as a training that has begun needs it. On a GPU what torch takes of
+            the device, which is a little more than it uses.
     """
 
     seconds: float
@@ -55,7 +58,7 @@ def dry_step(
     """Take a step and measure it; every random generator is as it was afterwards.
 
     Args:
-        task: a copy that nobody needs any more: it is moved, and its weights change.
+        task: a copy that nobody needs any more: its weights change, and lie on the CPU afterwards.
         batch: of the shape to measure; `synthetic_batch` makes one.
         device: where to train.
         precision: as for Lightning: ``32``, ``bf16-mixed``, ``16-mixed`` or ``64``.
@@ -68,16 +71,19 @@ def dry_step(
     states = rng.capture()
     try:
         return _measured(task, batch, device, precision)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(str(error).strip().splitlines()[0]) from None
-    except RuntimeError as error:
-        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise OutOfMemory(str(error).strip().splitlines()[0]) from None
+        reason = (str(error).strip().splitlines() or ["out of memory"])[0]
     finally:
         rng.restore(states)
         if device.type == "cuda":
+            # The caller still holds the task, and the next measurement needs its place.
+            task.zero_grad(set_to_none=True)
+            task.cpu()
             torch.cuda.empty_cache()
+    # Only here, with the first exception gone, are its frames' tensors free.
+    raise OutOfMemory(reason)
 
 
 def synthetic_batch(
@@ -151,9 +157,13 @@ def _measured(
     optimizer = _optimizer(task)
     times: list[tuple[float, float]] = []
     peak = 0
-    while _another(times, device):
-        times.append(_step(task, batch, optimizer, device, precision))
-        peak = max(peak, _peak(device))
+    with fastest(device):
+        while _another(times, device):
+            times.append(_step(task, batch, optimizer, device, precision))
+            if device.type == "cuda" and len(times) == 1:
+                _restart(device)  # the search for algorithms takes all that it finds, for a moment
+            else:
+                peak = max(peak, _peak(device))
     # The optimiser's state is made at the end of the first step, and there from then on.
     state = _state_bytes(optimizer) if len(times) == 1 else 0
     seconds, forward = min(times)
@@ -208,8 +218,9 @@ def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
 
 
 def _restart(device: torch.device) -> int:
-    """Begin to watch for the peak; return what is held now."""
+    """Begin to watch for the peak; return what is in use now."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
@@ -220,7 +231,7 @@ def _restart(device: torch.device) -> int:
 
 def _peak(device: torch.device) -> int:
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
     return peak_memory()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from math import inf, isfinite
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -12,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from medseg.training import rng
-from medseg.training.compiling import compile_or_not, uncompile
+from medseg.training.backends import fastest
+from medseg.training.compiling import compile_or_not, is_compiled, uncompile
 from medseg.training.waiting import wait_for
+
+_log = logging.getLogger(__name__)
 
 Switch = bool | Literal["auto"]
 
-# Compiling a 3D network takes half a minute to a minute, so a training of less than ten times that
-# is left alone.
+# Compiling a 3D network takes half a minute to a minute, so it is left alone where less than ten
+# times that is left of the training.
 COMPILE_FROM_SECONDS = 600.0
 _GAIN = 0.97  # of the time of a step: less is noise
 _WARM_UP, _TIMED = 3, 5
@@ -47,8 +55,8 @@ class FastStep(pl.Callback):
         compile: run the network compiled. What fails in that leaves it uncompiled and is said.
         channels_last: keep channels innermost in memory.
         batch: makes a batch like those of the training; default: one of the data module's.
-        seconds: how long the training will be, or
-        steps: how many it takes; decides whether compiling is tried.
+        seconds: returns how long the training still goes on, or
+        steps: how many it takes as a whole; decides whether compiling is tried.
         say: told what was chosen.
     """
 
@@ -58,7 +66,7 @@ class FastStep(pl.Callback):
         compile: Switch = "auto",
         channels_last: Switch = "auto",
         batch: Callable[[], Any] | None = None,
-        seconds: float | None = None,
+        seconds: Callable[[], float] | None = None,
         steps: int | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
@@ -66,74 +74,73 @@ class FastStep(pl.Callback):
         self.batch, self.say = batch, say
         self.seconds, self.steps = seconds, steps
         self.chosen: Chosen | None = None
-        self._before: tuple[bool, str] | None = None
+        self._fastest = ExitStack()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Let CUDA compute as fast as it can."""
-        if trainer.strategy.root_device.type == "cuda":
-            self._before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
-            torch.backends.cudnn.benchmark = True
-            torch.set_float32_matmul_precision("high")
+        self._fastest.enter_context(fastest(trainer.strategy.root_device))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the process as it was."""
-        if self._before is not None:
-            torch.backends.cudnn.benchmark = self._before[0]
-            torch.set_float32_matmul_precision(self._before[1])
-            self._before = None
+        self._fastest.close()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose."""
         if trainer.should_stop or not isinstance(getattr(pl_module, "network", None), nn.Module):
             return
-        try:
-            self.chosen = self._choose(trainer, pl_module)
-        except torch.OutOfMemoryError:
-            # The training itself will say so better, or just fit.
-            uncompile(pl_module.network)  # type: ignore[arg-type]
-            torch.cuda.empty_cache()
+        self.chosen = self._choose(trainer, pl_module)
         pl_module.zero_grad(set_to_none=True)
         match_layout(trainer.optimizers)
 
     def _choose(self, trainer: pl.Trainer, module: Any) -> Chosen:
         measured: dict[str, float] = {}
         tried = "auto" in (self.compile, self.channels_last) and may_gain(module.device)
-        step = self._step(trainer, module) if tried else None
+        step = self._step(trainer, module) if tried or self.compile is True else None
         last = self.channels_last is True
-        if step is not None and self.channels_last == "auto":
-            measured["plain"] = step()
+        if tried and step is not None and self.channels_last == "auto":
+            measured["plain"] = _seconds(step)
             set_channels_last(module, True)
-            measured["channels last"] = step()
+            measured["channels last"] = _seconds(step)
             last = measured["channels last"] < _GAIN * measured["plain"]
         set_channels_last(module, last)
-        compiled = False
-        if self.compile is True:
-            compiled = compile_or_not(module.network, self.say)
-        elif self.compile == "auto" and step is not None:
-            best = min(measured.values()) if measured else step()
-            if (self.seconds or (self.steps or 0) * best) >= COMPILE_FROM_SECONDS:
-                compiled = compile_or_not(module.network, self.say)
-                measured["compiled"] = step() if compiled else best
-                if measured["compiled"] >= _GAIN * best:
-                    uncompile(module.network)
-                    compiled = False
+        self._compile(trainer, module.network, step, measured)
+        compiled = is_compiled(module.network)
+        measured = {name: seconds for name, seconds in measured.items() if isfinite(seconds)}
         if last or compiled:
             words = [w for w, on in (("channels last", last), ("compiled", compiled)) if on]
             gain = measured["plain"] / min(measured.values()) if "plain" in measured else 0.0
             self.say(f"  network: {', '.join(words)}" + (f", {gain:.2f}x" if gain else ""))
         return Chosen(last, compiled, measured)
 
-    def _step(self, trainer: pl.Trainer, module: Any) -> Callable[[], float] | None:
+    def _compile(
+        self,
+        trainer: pl.Trainer,
+        network: nn.Module,
+        step: Callable[..., float] | None,
+        measured: dict[str, float],
+    ) -> None:
+        attempt = None if step is None else partial(step, warm_up=0, timed=1)
+        if self.compile is True:
+            compile_or_not(network, self.say, attempt)
+        elif self.compile == "auto" and step is not None:
+            best = min(measured.values()) if measured else _seconds(step)
+            steps = (self.steps or 0) - trainer.global_step
+            left = self.seconds() if self.seconds is not None else best * steps
+            if isfinite(best) and left >= COMPILE_FROM_SECONDS:
+                if compile_or_not(network, self.say, attempt):
+                    measured["compiled"] = _seconds(step)
+                if measured.get("compiled", best) >= _GAIN * best:
+                    uncompile(network)
+
+    def _step(self, trainer: pl.Trainer, module: Any) -> Callable[..., float] | None:
         """Return a function that times a forward and backward pass, in seconds."""
         batch = self.batch() if self.batch is not None else _one_batch(trainer)
         if batch is None or not hasattr(module, "batch_loss"):
             return None
         batch = trainer.strategy.batch_to_device(batch, module.device)
-
-        def timed() -> float:
-            return step_seconds(module, batch, context=trainer.precision_plugin.forward_context)
-
-        return timed
+        return partial(
+            step_seconds, module, batch, context=trainer.precision_plugin.forward_context
+        )
 
 
 def may_gain(device: torch.device) -> bool:
@@ -141,29 +148,48 @@ def may_gain(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def step_seconds(module: Any, batch: Any, *, context: Callable[[], Any]) -> float:
+def step_seconds(
+    module: Any,
+    batch: Any,
+    *,
+    context: Callable[[], Any],
+    warm_up: int = _WARM_UP,
+    timed: int = _TIMED,
+) -> float:
     """Return the median seconds of a forward and backward pass of ``module.batch_loss(batch)``.
 
-    Buffers and random states are put back; gradients are not.
+    Buffers and random states are put back, also when it fails; gradients are not.
     """
     states = rng.capture()
     buffers = [(b, b.clone()) for b in module.network.buffers()]
     times = []
-    for turn in range(_WARM_UP + _TIMED):
-        wait_for(module.device)
-        started = time.perf_counter()
-        with context():
-            loss = module.batch_loss(batch)
-        loss.backward()
-        wait_for(module.device)
-        if turn >= _WARM_UP:
-            times.append(time.perf_counter() - started)
-        module.network.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        for buffer, before in buffers:
-            buffer.copy_(before)
-    rng.restore(states)
-    return sorted(times)[len(times) // 2]
+    try:
+        for turn in range(warm_up + timed):
+            wait_for(module.device)
+            started = time.perf_counter()
+            with context():
+                loss = module.batch_loss(batch)
+            loss.backward()
+            wait_for(module.device)
+            if turn >= warm_up:
+                times.append(time.perf_counter() - started)
+            module.network.zero_grad(set_to_none=True)
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        rng.restore(states)
+    return statistics.median(times)
+
+
+def _seconds(step: Callable[..., float]) -> float:
+    """Time a way of computing; one that fails takes forever."""
+    try:
+        return step()
+    except RuntimeError as error:
+        _log.debug("not taken: %s", error)
+    torch.cuda.empty_cache()
+    return inf
 
 
 def set_channels_last(module: nn.Module, last: bool) -> None:

@@ -39,7 +39,7 @@ class FiniteWatch:
         Raises:
             InputError: one of them is not finite.
         """
-        value, ready = self._copy(loss.detach())
+        value, ready = self._copy(loss.detach().reshape(()))  # a loss of shape (1,) will do, too
         self._pending.append(_Pending(value, ready, cases, step))
         self._look(waiting=len(self._pending) > _MOST_PENDING)
 

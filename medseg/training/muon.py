@@ -96,7 +96,10 @@ class Muon(Optimizer):
 
     def _orthogonal(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         gradients: list[Any] = [p.grad for p in parameters]
-        buffers = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        for p in parameters:
+            if "momentum" not in self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        buffers = [self.state[p]["momentum"] for p in parameters]
         torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
         if group["nesterov"]:
             updates = list(torch._foreach_lerp(gradients, buffers, group["momentum"]))

@@ -8,6 +8,8 @@ from functools import lru_cache
 import torch
 from torch.nn import functional as F
 
+from medseg.inference.device import has_bf16_instructions
+
 # Where the processor has to emulate it, a step takes up to twice as long as in float32; where it
 # computes in it, about half as long. Between them nothing is close.
 _GAIN = 1.2
@@ -23,13 +25,6 @@ def bf16_pays_on_cpu() -> bool:
         return False
     plain, brief = timed()
     return plain > _GAIN * brief
-
-
-def has_bf16_instructions() -> bool:
-    """Say whether the processor multiplies in bfloat16 (AVX512-BF16 or AMX)."""
-    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    known = [getattr(torch.cpu, name, None) for name in asked]
-    return any(ask is not None and ask() for ask in known)
 
 
 def timed() -> tuple[float, float]:

@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from medseg.data.feed.batch import Batch
+from medseg.data.splits import evenly
 from medseg.inference.window import SlidingWindow, window_starts
 from medseg.training.waiting import wait_for
 
 _SAMPLED = 64  # sizes that are looked at; the rest are assumed to be like these
 _BYTES_A_SECOND = 200e6  # of a slow disk, before a checkpoint has been written
 _TIMED = 8  # cases, at most
+_SHARE = 0.01  # of the training's time that timing them may take
 
 
 class ValidationTime:
@@ -73,6 +76,30 @@ class ValidationTime:
         self.estimate = state["estimate"]
 
 
+def of_trainer(
+    trainer: pl.Trainer, module: pl.LightningModule, *, left: float, now: Callable[[], float]
+) -> float:
+    """Predict the seconds of a trainer's validation and of writing its checkpoints.
+
+    Args:
+        trainer: about to train, or training.
+        module: see `predicted_seconds`; one that cannot predict whole volumes is not timed.
+        left: seconds of the training, in which the validation should fit.
+        now: the clock, in seconds.
+    """
+    loader: Any = trainer.val_dataloaders
+    dataset, collate = getattr(loader, "dataset", None), getattr(loader, "collate_fn", None)
+    known = hasattr(module, "predict_logits") and hasattr(dataset, "__getitem__")
+    seconds = 0.0
+    if known and collate is not None and trainer.num_val_batches:
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
+            seconds = predicted_seconds(
+                module, dataset, collate, spend=_SHARE * left, hopeless=left, now=now
+            )
+        module.train()
+    return seconds + saving_seconds(module)
+
+
 def predicted_seconds(
     module: Any,
     dataset: Any,
@@ -102,7 +129,7 @@ def predicted_seconds(
     window = getattr(module, "window", None)
     window = window if isinstance(window, SlidingWindow) else None
     here = _load(tuple(first.image.shape[2:]), window)
-    picked = _spread(count, _SAMPLED)
+    picked = evenly(range(count), _SAMPLED)
     loads = [_load(size, window) for size in _sizes(dataset, picked)] or [here]
     total = statistics.fmean(loads) * count
 
@@ -120,7 +147,7 @@ def predicted_seconds(
     if rate * total > hopeless or now() - began + rate * here > max(spend, hopeless / 10):
         return rate * total
     seconds, load = timed(first), here
-    for index in _spread(count, _TIMED):
+    for index in evenly(range(count), _TIMED):
         if now() - began > spend:
             break
         batch = collate([dataset[index]])
@@ -148,12 +175,6 @@ def _load(size: Sequence[int], window: SlidingWindow | None) -> float:
 def _sizes(dataset: Any, picked: Sequence[int]) -> list[tuple[int, ...]]:
     cases = getattr(dataset, "cases", None)
     return [] if cases is None else [tuple(cases[i].image.shape[1:]) for i in picked]
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Pick at most ``most`` of ``count`` numbers, evenly spread."""
-    wanted = min(count, most)
-    return [i * count // wanted for i in range(wanted)]
 
 
 def _patch(batch: Batch, window: SlidingWindow | None) -> Batch:

@@ -27,11 +27,47 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Refuses, before anything is measured, what could not be measured or kept."""
+
+    def parse_args(self, *args: Any, **options: Any) -> Any:
+        """Parse; a device, a folder or peers that are not there are an error."""
+        found = super().parse_args(*args, **options)
+        if found.json is not None and not found.json.absolute().parent.is_dir():
+            self.error(f"--json: there is no folder {found.json.absolute().parent}")
+        if found.peers is not None:
+            try:
+                peers_python(found.peers)
+            except PeerMissingError as error:
+                self.error(str(error))
+        if found.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                self.error("--device cuda: there is no such device")
+        return found
+
+
+def count(text: str) -> int:
+    """Read a number of things, of which there must be one."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Read a length of time, such as ``15m``, as seconds."""
+    from medseg.recipe.durations import parse_duration
+
+    try:
+        return float(parse_duration(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parser(description: str | None) -> Parser:
     """Make a parser with the options that every benchmark has: peers, device, quick, json."""
-    made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument(
         "--peers",
         metavar="DIR",

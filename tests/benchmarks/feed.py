@@ -22,12 +22,14 @@ NAMES = {"medseg": "medseg", "nnunet": "nnU-Net", "monai": "MONAI", "torchio": "
 def main() -> None:
     """Measure and print the table."""
     made = bench.parser(__doc__)
-    made.add_argument("--threads", type=int, default=1, help="cores of each tool")
-    made.add_argument("--sizes", type=int, nargs="+", default=[96, 128], help="patch, per axis")
-    made.add_argument("--channels", type=int, nargs="+", default=[1, 4])
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--seconds", type=float, default=10.0, help="of measuring, per round")
-    made.add_argument("--tools", nargs="+", default=list(NAMES), choices=list(NAMES))
+    made.add_argument("--threads", type=bench.count, default=1, help="cores of each tool")
+    made.add_argument("--sizes", type=bench.count, nargs="+", default=[96, 128], help="per axis")
+    made.add_argument("--channels", type=bench.count, nargs="+", default=[1, 4])
+    made.add_argument("--rounds", type=bench.count, default=3)
+    made.add_argument(
+        "--seconds", type=bench.duration, default=10.0, help="of measuring, per round"
+    )
+    made.add_argument("--tools", nargs="+", choices=list(NAMES), help="default: all")
     made.add_argument(
         "--clock",
         default="wall",
@@ -44,7 +46,10 @@ def main() -> None:
     try:
         peers = bench.peers_python(args.peers)
     except bench.PeerMissingError as error:
+        if set(args.tools or ()) - {"medseg"}:
+            made.error(str(error))
         print(error, file=sys.stderr)
+    args.tools = args.tools or list(NAMES)
     print(f"{bench.machine()}; {args.threads} of them used, {args.device}")
     table = bench.Table("augmented patches a second", [NAMES[t] for t in args.tools])
     for count in channels:

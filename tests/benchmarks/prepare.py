@@ -36,9 +36,11 @@ def main() -> None:
     """Measure and print the table."""
     made = bench.parser(__doc__)
     made.add_argument("--data", type=Path, help="Decathlon folder; default: phantoms")
-    made.add_argument("--processes", type=int, default=2, help="of either program")
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--budget", help="let medseg plan for so long a training: 15m")
+    made.add_argument("--processes", type=bench.count, default=2, help="of either program")
+    made.add_argument("--rounds", type=bench.count, default=3)
+    made.add_argument(
+        "--budget", type=bench.duration, help="let medseg plan for so long a training: 15m"
+    )
     args = made.parse_args()
     rounds = 1 if args.quick else args.rounds
     with tempfile.TemporaryDirectory(prefix="medseg-prepare-") as name:
@@ -83,10 +85,10 @@ def main() -> None:
     bench.save(args.json, prepare=table.to_dict())
 
 
-def _medseg(work: Path, data: Path, processes: int, budget: str | None) -> Usage:
+def _medseg(work: Path, data: Path, processes: int, budget: float | None) -> Usage:
     work.mkdir()
     recipe = work / "recipe.yaml"
-    length = LONG if budget is None else f"budget: {budget}"
+    length = LONG if budget is None else f"budget: {budget:g}s"
     recipe.write_text(
         RECIPE.format(data=data, processes=processes, run=work / "run", length=length)
     )

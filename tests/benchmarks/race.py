@@ -31,11 +31,11 @@ import bench
 import race_folders as folders
 
 import medseg
+from medseg.errors import InputError
 from medseg.machine import usable_cores
-from medseg.recipe.durations import parse_duration
 
 HERE = Path(__file__).resolve().parent
-QUICK = {"budget": "1m", "train": 24, "test": 4}
+QUICK = {"train": 24, "test": 4}
 
 
 def main() -> int:
@@ -43,7 +43,9 @@ def main() -> int:
     args = _parser().parse_args()
     if bool(args.train) != bool(args.test):
         sys.exit("give --train and --test, or neither")
-    budget = float(parse_duration(args.budget or (QUICK["budget"] if args.quick else "15m")))
+    if not 0 <= args.fold < args.folds:
+        sys.exit(f"--fold is 0 to {args.folds - 1}")
+    budget = args.budget or (60.0 if args.quick else 900.0)
     python = None
     if args.peer == "nnunet":
         try:
@@ -56,7 +58,7 @@ def main() -> int:
         sys.exit(f"{work} is not empty: a race starts afresh")
     try:
         return race(args, work, budget, python)
-    except bench.PeerMissingError as error:
+    except (bench.PeerMissingError, InputError) as error:
         sys.exit(str(error))
     finally:
         if not args.work:
@@ -124,7 +126,7 @@ def run_medseg(
         f"trainer.budget={budget:g}s",
         f"trainer.accelerator={args.device}",
         f"seed={args.seed}",
-        f"inference.mirror={str(args.mirror).lower()}",
+        *(["inference.mirror=false"] if args.single_view else []),
         "logger=none",
         *fold,
         *args.set,
@@ -169,7 +171,7 @@ def run_nnunet(
         "train": ["--budget", budget, "--seed", args.seed],
         "predict": [
             *("--images", work / "images", "--output", work / "masks"),
-            *(["--mirror"] if args.mirror else []),
+            *([] if args.single_view else ["--mirror"]),
         ],
     }
     for stage, own in stages.items():
@@ -298,12 +300,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--test", type=Path, metavar="FOLDER", help="Decathlon folder to score on")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="one folder, split into folds")
     parser.add_argument("--fold", type=int, default=0, help="the fold of --data to hold out")
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--budget", help="time to train: 15m, 90s (default 15m; quick: 1m)")
+    parser.add_argument("--folds", type=bench.count, default=5)
+    parser.add_argument(
+        "--budget", type=bench.duration, help="time to train: 15m, 90s (default 15m; quick: 1m)"
+    )
     parser.add_argument("--peer", choices=["nnunet", "none"], default="nnunet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", metavar="DIR", help="keep all files there; default: removed")
-    parser.add_argument("--mirror", action="store_true", help="both average over mirrored images")
+    parser.add_argument(
+        "--single-view",
+        action="store_true",
+        help="neither averages over mirrored images; default: each as it does by itself",
+    )
     medseg_only = parser.add_argument_group("medseg")
     medseg_only.add_argument("--recipe", help="its recipe; default: what `medseg init` writes")
     medseg_only.add_argument(

@@ -38,10 +38,9 @@ def labels_of(folder: Path) -> dict[str, int]:
 
 def some_of(ids: Iterable[str], count: int | None) -> list[str]:
     """Return so many ids, spread evenly over the sorted list; all of them for ``None``."""
-    ordered = sorted(ids)
-    if count is None or count >= len(ordered):
-        return ordered
-    return [ordered[i * len(ordered) // count] for i in range(count)]
+    from medseg.data.splits import evenly
+
+    return evenly(sorted(ids), count)
 
 
 def decathlon_folder(source: Path, ids: Iterable[str], target: Path) -> Path:

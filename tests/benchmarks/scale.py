@@ -39,9 +39,11 @@ run_dir: "{run}"
 def main() -> None:
     """Measure and print the tables."""
     made = bench.parser(__doc__)
-    made.add_argument("--cases", type=int, nargs="+", default=[100, 1000, 10_000])
+    made.add_argument("--cases", type=bench.count, nargs="+", default=[100, 1000, 10_000])
     made.add_argument("--processes", type=int, default=0, help="that prepare; 0: none but one")
-    made.add_argument("--rounds", type=int, default=3, help="of warm starts; their median counts")
+    made.add_argument(
+        "--rounds", type=bench.count, default=3, help="of warm starts; their median counts"
+    )
     made.add_argument("--cache", default="disk", choices=["disk", "ram", "auto"])
     args = made.parse_args()
     counts = [50, 200] if args.quick else sorted(args.cases)

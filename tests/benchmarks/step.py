@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from medseg import build
+from medseg.build.device import training_precision
 from medseg.networks.outputs import as_heads
 from medseg.recipe import load
 from medseg.stages import preprocess
@@ -131,8 +132,10 @@ class Clock(pl.Callback):
             torch.cuda.synchronize()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
-        # Waits twice only: where timing begins and where it ends.
-        if trainer.global_step in (self.warm_up, self.warm_up + self.steps):
+        # Waits twice only: where timing begins and where it ends. Where gradients are accumulated,
+        # several batches end within a step.
+        marks = (self.warm_up, self.warm_up + self.steps)
+        if len(self.times) < 2 and trainer.global_step == marks[len(self.times)]:
             self.wait()
             self.times.append(self.now())
 
@@ -179,9 +182,7 @@ def whole(setting: Setting, *, feed: bool, clock: Clock, steps: int) -> float:
 
 
 def _autocast(setting: Setting) -> Callable[[], AbstractContextManager]:
-    from medseg.build.trainer import _precision
-
-    precision = str(_precision(setting.recipe))
+    precision = str(training_precision(setting.recipe))
     if not precision.endswith("mixed"):
         return nullcontext
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float16
@@ -193,9 +194,9 @@ def main() -> None:
     made = bench.parser(__doc__)
     made.add_argument("--recipe", default=None, help="a recipe's file or name")
     made.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    made.add_argument("--steps", type=int, default=20, help="steps of a round")
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--threads", type=int, default=None, help="cores; default: all")
+    made.add_argument("--steps", type=bench.count, default=20, help="steps of a round")
+    made.add_argument("--rounds", type=bench.count, default=3)
+    made.add_argument("--threads", type=bench.count, default=None, help="cores; default: all")
     made.add_argument(
         "--clock",
         default="wall",

@@ -111,3 +111,11 @@ class TestBatchDice:
     def test_losses_without_dice_are_left_alone(self, dataset):
         recipe = load_text("loss: ce\nplan: {batch_dice: true}")
         build.build_task(recipe, build.build_plan(recipe, FOUND).plan, dataset)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_patch_that_the_network_cannot_take_is_refused_with_the_plan(size):
+    words = [f"plan.patch_size={size}", "plan.features=[4, 8]"]
+    with pytest.raises(InputError, match="two voxels") as error:
+        build.build_plan(load_text("seed: 1", overrides=words), FOUND)
+    assert "plan.patch_size=" in error.value.remedy

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import prod
 
 import pytest
@@ -8,6 +9,7 @@ from medseg.data.case import Dataset
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.planning.fitting import Load
+from medseg.planning.memory import plain_activations
 from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
 from medseg.recipe import load_text
 from medseg.training.dry_step import Measured, OutOfMemory
@@ -125,3 +127,37 @@ def test_what_is_fixed_comes_from_the_recipe_and_from_edits():
     recipe = load_text("{plan: {batch_size: 4}, trainer: {accumulate: 2}}")
     assert fixed_by_user(recipe) == ["batch_size", "accumulate"]
     assert fixed_by_user(load_text("seed: 1"), {"patch_size": 1, "spacing": 1}) == ["patch_size"]
+
+
+def test_a_deep_network_is_first_tried_with_a_step_that_surely_fits(dataset, steps):
+    # More than any plain U-Net of these sizes takes, less than one of 40 blocks a stage.
+    values = plain_activations(PLAN.patch_size, PLAN.strides, PLAN.features, num_classes=2)
+    room = 4 * 8 * values * PLAN.batch_size
+    deep = "network={name: residual_unet, blocks_per_stage: 40}"
+    fit(dataset, room, deep)
+    assert steps[0] != (PLAN.batch_size, PLAN.patch_size)
+
+
+def test_a_patch_shrinks_to_what_strides_and_network_divide(dataset, steps):
+    thirds = replace(PLAN, patch_size=(24, 72, 24), strides=((1, 1, 1), (1, 3, 1), (2, 1, 2)))
+    network = "network={name: monai.SegResNet, blocks_down: [1, 1, 1], blocks_up: [1, 1]}"
+    load = fit(dataset, 60_000_000, network, plan=thirds, fixed=["batch_size"]).load
+    assert load.patch_size != thirds.patch_size and load.patch_size[1] % 12 == 0
+
+
+def test_a_network_that_cannot_be_built_leaves_the_random_numbers_alone(dataset, monkeypatch):
+    def fail(*_, **__):
+        torch.rand(1)
+        raise InputError("no such network")
+
+    monkeypatch.setattr("medseg.build.task.build_network", fail)
+    before = torch.get_rng_state()
+    with pytest.raises(InputError, match="no such network"):
+        fit(dataset, 1000)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_far_too_large_for_any_memory_is_refused_not_built(dataset, steps):
+    with pytest.raises(InputError, match="does not fit"):
+        fit(dataset, 2**40, plan=replace(PLAN, features=(100_000, 100_000, 100_000)))
+    assert not steps

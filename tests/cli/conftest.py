@@ -26,6 +26,12 @@ def phantom(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny(phantom):
+    """The text of a recipe that trains on it in a moment."""
+    return TINY.format(root=phantom)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty working folder."""
@@ -35,9 +41,9 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def recipe(here, phantom):
+def recipe(here, tiny):
     path = here / "tiny.yaml"
-    path.write_text(TINY.format(root=phantom))
+    path.write_text(tiny)
     return path
 
 

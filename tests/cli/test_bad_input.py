@@ -240,3 +240,15 @@ def test_a_typo_in_the_data_folder_does_not_cost_the_old_run(cli, recipe, here):
 def test_several_devices_are_refused_with_a_way_out(cli, recipe):
     code, _, err = cli("fit", recipe, "trainer.devices=2")
     assert code == 2 and "one device" in err
+
+
+def test_a_spacing_at_which_nothing_is_left_is_refused_with_the_plan(cli, recipe, here):
+    code, _, err = cli("plan", recipe, "plan.spacing=1000", "run_dir=other")
+    assert code == 2 and "too coarse" in err
+    assert cli("plan", recipe)[0] == 0
+    plan = here / "runs" / "tiny" / "plan.yaml"
+    lines = plan.read_text().splitlines()
+    spoilt = ["  spacing: [1e-7, 1e-7, 1e-7]" if "  spacing:" in x else x for x in lines]
+    plan.write_text("\n".join(spoilt))
+    code, _, err = cli("plan", recipe)
+    assert code == 2 and "too large" in err and "plan.yaml" in err

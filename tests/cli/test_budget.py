@@ -1,7 +1,6 @@
 """A training to the clock, from the command line."""
 
 import json
-import time
 
 import pytest
 
@@ -30,5 +29,3 @@ def test_a_budget_of_twenty_seconds_is_kept(cli, recipe, here):
     # Two percent, and what a busy machine adds to a step.
     assert entries[-1]["seconds"] == pytest.approx(20, abs=0.4 + 0.6)
     assert (fold / "checkpoints" / "best.ckpt").is_file()
-    written = (fold / "checkpoints" / "last.ckpt").stat().st_mtime
-    assert written <= time.time()

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from medseg.cli.parser import parse
+
 HEAVY = ("torch", "monai", "pytorch_lightning", "torchio", "SimpleITK", "wandb", "matplotlib")
 VERBS = [
     "run",
@@ -155,3 +157,8 @@ def test_init_and_inspect_take_a_description_of_the_layout(cli, cli_json, pictur
     assert code == 0, err
     assert cli("validate", "eyes.yaml")[0] == 0
     assert len(cli_json("inspect", "eyes.yaml")["cases"]) == 6
+
+
+@pytest.mark.parametrize("word", ["500", "500 steps", "500steps"])
+def test_an_amount_of_steps_may_say_so(word):
+    assert parse(["fit", "quickstart", "--extend", word]).extend == 500

@@ -133,3 +133,13 @@ def test_a_damaged_device_file_is_named(cli, recipe, here):
     (here / "runs" / "tiny" / "device.yaml").write_text("training: {batch_size: many}\n")
     code, _, err = cli("fit", recipe, "--resume")
     assert code == 2 and "device.yaml" in err and "delete the file" in err
+
+
+def test_a_training_that_runs_out_of_memory_says_what_to_do(cli, recipe, here, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", full)
+    code, _, err = cli("fit", recipe)
+    assert code == 2 and "was not enough for this training" in err, err
+    assert "plan.batch_size=1" in err and "data.cache=ram" in err

@@ -3,6 +3,10 @@ import json
 import pytest
 import torch
 
+from medseg.build.fitted import Fitted
+from medseg.planning.fitting import Load
+from medseg.training.dry_step import Measured
+
 
 @pytest.fixture
 def rows(cli):
@@ -35,6 +39,15 @@ def test_a_budget_too_short_for_a_validation_is_refused(rows, recipe):
     code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=0.001")
     assert code == 2 and not found["budget"]["fits"]
     assert "trainer.budget=" in err and "trainer.validation_cases" in err
+
+
+def test_epochs_keep_their_steps_where_batches_are_halved(rows, recipe, monkeypatch):
+    halved = Fitted(Load((16, 16, 16), 1, 2), Measured(0.1, 0.04, 1000))
+    monkeypatch.setattr("medseg.stages.preflight.fit_to_device", lambda *_, **__: halved)
+    code, found, err = rows(recipe, "trainer.steps=null", "trainer.epochs=3")
+    assert code == 0, err
+    # Of six cases four are trained on, two a step.
+    assert "for 6 steps" in found["training"]["need"]
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(rows, recipe, monkeypatch):
@@ -82,3 +95,26 @@ def test_a_finished_run_needs_no_preparation(rows, cli, recipe):
 def test_without_a_recipe_it_looks_at_the_machine(cli):
     code, out, _ = cli("doctor")
     assert code == 0 and "python" in out
+
+
+def test_a_fold_that_cannot_be_is_refused_as_by_a_training(cli, recipe):
+    code, _, err = cli("doctor", recipe, "data.folds=7")
+    assert code == 2 and "cannot fill 7 folds" in err
+
+
+def test_what_takes_long_is_announced(cli, recipe):
+    code, out, err = cli("doctor", recipe)
+    assert code == 0, err
+    assert "one step" in out and "one case" in out
+
+
+def test_a_case_on_a_vast_grid_is_tried_on_a_coarser_one(rows, recipe, monkeypatch):
+    seen = []
+
+    def look(volume, plan, label):
+        seen.append(plan.spacing)
+
+    monkeypatch.setattr("medseg.data.prepare.preprocess.preprocess", look)
+    _, found, err = rows(recipe, "plan.spacing=0.05", "trainer.accelerator=cpu")
+    assert found["time to prepare"]["need"], err
+    assert seen and min(seen[0]) > 0.07

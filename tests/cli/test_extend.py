@@ -10,25 +10,14 @@ import torch
 from medseg.cli import main
 from medseg.training import schedule
 
-TINY = """\
-# A tiny training for tests.
-extends: base/mr
-data: {{root: "{root}", workers: 0}}
-plan: {{patch_size: [16, 16, 16], features: [4, 8], batch_size: 2}}
-trainer: {{steps: 2}}
-logger: none
-seed: 7
-"""
-
-
 WORDS = ["trainer.steps=6", "trainer.validate_every=3", "logger=csv"]
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory, phantom):
+def once(tmp_path_factory, tiny):
     """A finished training of six steps."""
     folder = tmp_path_factory.mktemp("once")
-    (folder / "tiny.yaml").write_text(TINY.format(root=phantom))
+    (folder / "tiny.yaml").write_text(tiny)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["fit", "tiny.yaml", *WORDS, "-q"]) == 0
@@ -203,3 +192,60 @@ def test_run_extends_too_and_scores_again(cli, recipe, here):
     code, _, err = cli("run", recipe, "--extend", "2")
     assert code == 0, err
     assert load(here / "runs" / "tiny" / "fold_0")["global_step"] == 4
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["plan.patch_size=33", "plan.batch_size=1000000", "trainer.budget=1s", ""],
+)
+def test_a_refused_overwrite_leaves_the_old_training_as_it_was(cli, trained, monkeypatch, override):
+    from medseg.training import clock
+
+    words, fold = trained
+    if "budget" in override:
+        words.remove("trainer.steps=6")
+    monkeypatch.setattr(clock.ValidationTime, "expected", 14.0)
+    if not override:
+        monkeypatch.setattr(clock.TrainingClock, "on_train_start", lambda *_: 1 / 0)
+    before = {path: path.read_bytes() for path in fold.rglob("*") if path.is_file()}
+    recipe = (fold.parent / "recipe.yaml").read_bytes()
+    code, out, err = cli(*words, "--overwrite", *override.split())
+    assert code == 2 if override else 1, err
+    assert "stands as it was" in out, err
+    assert {path: path.read_bytes() for path in fold.rglob("*") if path.is_file()} == before
+    assert (fold.parent / "recipe.yaml").read_bytes() == recipe
+    assert (fold.parent / "plan.yaml").is_file()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"junk", lambda b: b""])
+@pytest.mark.parametrize("words", [["--extend", "1"], ["--resume"]])
+def test_a_damaged_checkpoint_is_named(cli, trained, damage, words):
+    command, fold = trained
+    last = fold / "checkpoints" / "last.ckpt"
+    last.write_bytes(damage(last.read_bytes()))
+    (fold / "checkpoints" / "best.ckpt").unlink()
+    code, _, err = cli(*command, *words)
+    assert code == 2 and "last.ckpt" in err and "checkpoint" in err and "Traceback" not in err
+
+
+def test_a_missing_checkpoint_of_a_finished_training_is_named(cli, trained):
+    words, fold = trained
+    (fold / "checkpoints" / "last.ckpt").unlink()
+    code, _, err = cli(*words, "--extend", "1")
+    assert code == 2 and "is missing" in err and "not been trained" not in err
+
+
+def test_new_cases_can_be_trained_on_with_overwrite(cli, trained, phantom, here):
+    words, _ = trained
+    folder = here / "grown"
+    shutil.copytree(phantom, folder)
+    words = [*words, f"data.root={folder}", f"run_dir={here / 'grown_run'}"]
+    assert cli(*words)[0] == 0
+    listed = json.loads((folder / "dataset.json").read_text())
+    listed["training"] = listed["training"][:-1]
+    listed["numTraining"] -= 1
+    (folder / "dataset.json").write_text(json.dumps(listed))
+    code, _, err = cli(*words)
+    assert code == 2 and "1 gone" in err and "--overwrite" in err
+    code, _, err = cli(*words, "--overwrite")
+    assert code == 0, err

@@ -81,3 +81,13 @@ def test_ctrl_c_exits_with_130_and_leaves_a_whole_checkpoint(recipe, here, proce
     assert "Traceback" not in output
     assert torch.load(last, weights_only=True)["global_step"] >= 5
     assert [p.name for p in last.parent.iterdir() if p.suffix == ".tmp"] == []
+
+
+def test_sigterm_outside_of_training_ends_with_a_word(cli, recipe, monkeypatch):
+    from medseg.stages import plan
+
+    monkeypatch.setattr(plan, "run", lambda job: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    code, _, err = cli("plan", recipe)
+    assert code == 130 and "stopped by SIGTERM" in err
+    assert signal.getsignal(signal.SIGTERM) is before

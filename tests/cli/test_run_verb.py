@@ -95,6 +95,17 @@ def test_the_recipe_wins_over_an_edited_plan(cli, recipe, here):
     assert "batch_size: 2" in plan.read_text()
 
 
+def test_values_of_a_plan_that_are_replaced_are_named(cli, recipe, here):
+    assert "planned anew, other" not in cli("plan", recipe)[1]
+    path = here / "runs" / "tiny" / "plan.yaml"
+    path.write_text(path.read_text().replace("batch_size: 2", "batch_size: 3"))
+    assert "the recipe sets batch_size" in cli("plan", recipe)[1]
+    assert "the recipe sets" not in cli("plan", recipe)[1]
+    # As in the plan of another run: what stands there is what was planned.
+    path.write_text(path.read_text().replace('"nonzero"', '"none"'))
+    assert "planned anew, other than plan.yaml said: crop" in cli("plan", recipe)[1]
+
+
 def test_phantoms_brats_regions_train_and_decode(cli, here):
     (here / "b.yaml").write_text(
         "extends: base/mr\n"

@@ -328,6 +328,31 @@ def test_inference_settings_come_from_the_checkpoint_unless_given(content, save)
     assert Predictor.load(path, device="cpu", mirror=False).window.mirror_axes == ()
 
 
+@pytest.mark.parametrize(("asked", "axes"), [("auto", (0,)), (True, (0, 2)), (None, (0,))])
+def test_predictions_are_mirrored_as_training_was(content, save, asked, axes):
+    content["medseg"]["inference"] = {"overlap": 0.5, "mirror": "auto", "mirrored": [0, 2]}
+    window = Predictor.load(save(content), device="cpu", mirror=asked).window
+    assert window.mirror_axes == axes
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "expected"),
+    [
+        ("bf16-mixed", "auto", "bf16-mixed"),
+        ("32-true", "auto", "32-true"),
+        ("bf16-mixed", "32", "32"),
+        (None, "auto", "32"),  # a checkpoint that does not say, on a CPU
+    ],
+)
+def test_the_precision_is_that_of_the_training_unless_given(
+    content, save, trained, asked, expected
+):
+    if trained:
+        content["medseg"]["precision"] = trained
+    predictor = Predictor.load(save(content), device="cpu", precision=asked)
+    assert predictor.precision == expected
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "nonsense", "meta2"])
 def test_a_device_that_is_not_there_is_named(above, threshold, labels, plan_of, device):
     with pytest.raises(InputError, match=device):

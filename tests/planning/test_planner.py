@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
 from medseg.planning.network import network_plan
 from medseg.planning.plan import Normalisation, Plan
 from medseg.planning.planner import plan
+from medseg.planning.presets import STANDARD
 
 STATS = Intensity(1000, 0.0, 500.0, 100.0, 20.0, 10.0, 99.0, 400.0)
 
@@ -130,16 +132,11 @@ class TestFast:
         assert found.batch_size == 4
 
 
-class TestMemory:
-    def test_more_memory_gives_more(self):
-        data = fingerprint([(140, 171, 137)] * 200)
-        small, large = (plan(data, memory_gb=gb).plan for gb in (8, 40))
-        assert math.prod(large.patch_size) > math.prod(small.patch_size)
-
-    def test_shrinking_ends_even_where_nothing_fits(self):
-        found = plan(fingerprint([(140, 171, 137)] * 200), memory_gb=1e-6).plan
-        assert min(found.patch_size) >= 1
-        assert found.batch_size == 2
+def test_shrinking_ends_even_where_nothing_fits():
+    tiny = replace(STANDARD, limit=replace(STANDARD.limit, values={3: 1.0}))
+    found = plan(fingerprint([(140, 171, 137)] * 200), preset=tiny).plan
+    assert min(found.patch_size) >= 1
+    assert found.batch_size == 2
 
 
 class TestOverrides:

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from medseg.errors import InputError
 from medseg.planning.fingerprint import Intensity, modality
 from medseg.planning.intensity import normalisations
 from medseg.planning.memory import GpuMemory, plain_activations, residual_activations
 from medseg.planning.patch import first_patch
 from medseg.planning.pooling import divisor, kernels, pooling_strides
-from medseg.planning.spacing import median_shape, percentile, target_spacing
+from medseg.planning.spacing import check_given, median_shape, percentile, target_spacing
 
 HU = Intensity(100, -900.0, 2000.0, 60.0, 30.0, -20.0, 62.0, 180.0)
 
@@ -133,10 +134,9 @@ class TestMemory:
             found = plain_activations(*numbers, num_classes=3)
         assert found == sum(counted)
 
-    def test_reference_grows_with_the_memory(self):
+    def test_the_reference_batch_is_what_fits_the_reference_patch(self):
         limit = GpuMemory(8, {3: 560.0}, batch={3: 2}, least={3: 2})
         assert limit.room((1, 1, 1), 560) == 2
-        assert limit.scaled(24).room((1, 1, 1), 560) == 6
 
 
 class TestNormalisation:
@@ -177,3 +177,19 @@ class TestNormalisation:
     def test_names_that_ask_for_a_scheme_get_it(self, channel, scheme, scale):
         (found,), _ = normalisations([modality(channel)], [HU], crop_ratio=1.0)
         assert (found.scheme, found.std) == (scheme, scale)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [((1000.0,) * 3, "coarse"), ((1e-7,) * 3, "large"), ((1.0, 1.0, 90.0), "coarse")],
+)
+def test_a_given_spacing_that_leaves_no_image_is_refused(given, word):
+    spacings, shapes = [(1.0, 1.0, 2.0)] * 3, [(40, 40, 20)] * 3
+    with pytest.raises(InputError, match=word) as error:
+        check_given(spacings, shapes, given)
+    assert "[1.0, 1.0, 2.0]" in str(error.value)
+    check_given(spacings, shapes, (2.0, 2.0, 2.0))
+
+
+def test_a_flat_image_may_have_any_spacing_along_its_flat_axis():
+    check_given([(1.0, 1.0, 2.0)], [(40, 40, 1)], (1.0, 1.0, 90.0))

@@ -3,7 +3,6 @@ from math import prod
 import pytest
 
 from medseg.planning import presets
-from medseg.planning.memory import GpuMemory
 from medseg.planning.planner import plan
 
 RESIDUAL = ("resenc_m", "resenc_l", "resenc_xl")
@@ -25,11 +24,3 @@ def test_a_residual_batch_may_be_the_data_set(data_set, name):
     found = plan(data_set((40, 40, 40), cases=10), preset=name)
     assert found.plan.batch_size == 10
     assert "100 %" in found.reasons["batch_size"]
-
-
-def test_another_memory_scales_what_fits():
-    standard, double = presets.find("standard"), presets.find("standard", memory_gb=16)
-    assert isinstance(double.limit, GpuMemory)
-    room = standard.limit.room((64, 64, 64), 10**8)
-    assert double.limit.room((64, 64, 64), 10**8) == pytest.approx(2 * room)
-    assert presets.find("fast", memory_gb=16) == presets.find("fast")

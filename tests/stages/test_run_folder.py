@@ -1,7 +1,11 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from medseg.errors import InputError
 from medseg.recipe import load
+from medseg.stages import run_folder
 from medseg.stages.run_folder import RunFolder
 
 
@@ -92,3 +96,61 @@ def test_a_stage_is_current_only_for_the_inputs_it_ran_on(recipe):
     folder = start(recipe())
     folder.record("plan", "abc")
     assert folder.is_current("plan", "abc") and not folder.is_current("plan", "abd")
+
+
+def test_folds_side_by_side_lose_no_record(recipe):
+    folders = [start(recipe(f"data.fold={fold}")) for fold in range(4)]
+
+    def work(fold):
+        for i in range(8):
+            folders[fold].record(f"{fold} {i}", "done")
+
+    with ThreadPoolExecutor(len(folders)) as threads:
+        list(threads.map(work, range(len(folders))))
+    stages = [f"{fold} {i}" for fold in range(4) for i in range(8)]
+    assert all(folders[0].is_current(stage, "done") for stage in stages)
+
+
+@pytest.mark.parametrize("override", ["inference.overlap=0.25", "evaluation.empty=one"])
+def test_prediction_and_scores_may_be_set_anew_and_the_recipe_says_so(recipe, override):
+    folder = begun(start(recipe()))
+    note = "# fold_0 was extended by 4 steps at step 5\n"
+    stored = folder / "recipe.yaml"
+    stored.write_text(stored.read_text() + note)
+    start(recipe(override))
+    assert (folder / "fingerprint.json").exists()
+    assert override.partition(".")[2].replace("=", ": ") in stored.read_text()
+    assert stored.read_text().endswith(note)
+    start(recipe(override))
+
+
+def test_a_fold_is_trained_by_one_process_at_a_time(recipe, monkeypatch):
+    monkeypatch.setattr(run_folder, "_PATIENCE", 0)
+    first, second = start(recipe()), start(recipe())
+    with first.training("fold_0"):
+        with pytest.raises(InputError, match="another process"), second.training("fold_0"):
+            pass
+        with second.training("fold_1"):
+            pass
+    with second.training("fold_0"):
+        pass
+
+
+def test_a_run_in_training_is_not_set_aside_for_another_recipe(recipe, monkeypatch):
+    monkeypatch.setattr(run_folder, "_PATIENCE", 0)
+    folder = begun(start(recipe()))
+    (folder / "fold_0").mkdir()
+    with folder.training("fold_0"), pytest.raises(InputError, match="another process"):
+        start(recipe("seed=3"), overwrite=True)
+    assert (folder / "fold_0").is_dir()
+
+
+def test_what_a_killed_process_was_writing_does_not_bind_the_folder(recipe, tmp_path):
+    (tmp_path / "runs" / "r").mkdir(parents=True)
+    left = tmp_path / "runs" / "r" / ".recipe.yaml.123-aabb.tmp"
+    left.write_text("")
+    start(recipe())
+    assert left.exists()
+    os.utime(left, (0, 0))
+    start(recipe())
+    assert not left.exists()

@@ -79,3 +79,27 @@ def test_folds_that_the_data_set_declares_win_over_dealing(tmp_path):
     own = ({"train": ["c0", "c1"], "val": ["c2"]},)
     _, val = cases_of_fold(recipe(), dataset(3, splits=own), tmp_path)
     assert [c.id for c in val] == ["c2"]
+
+
+def test_folds_that_were_edited_beside_the_data_are_replaced_with_a_word(tmp_path):
+    said = []
+    cases_of_fold(recipe(), dataset(10), tmp_path, say=said.append)
+    assert said == []
+    text = (tmp_path / "splits.json").read_text().replace('"c3"', '"c33"')
+    (tmp_path / "splits.json").write_text(text)
+    cases_of_fold(recipe(), dataset(10), tmp_path, say=said.append)
+    assert "1 gone (c33)" in said[0]
+    (tmp_path / "splits.json").write_text("[")
+    cases_of_fold(recipe(), dataset(10), tmp_path, say=said.append)
+    assert "unreadable" in said[1]
+
+
+def test_overwriting_is_advised_where_it_helps(tmp_path):
+    cases_of_fold(recipe(), dataset(10), tmp_path)
+    trained(tmp_path)
+    with pytest.raises(InputError) as error:
+        cases_of_fold(recipe(), dataset(11), tmp_path)
+    assert "--overwrite" in str(error.value)
+    with pytest.raises(InputError) as error:
+        cases_of_fold(recipe("fold: 1"), dataset(11), tmp_path)
+    assert "--overwrite" not in str(error.value)

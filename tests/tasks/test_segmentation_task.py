@@ -7,10 +7,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from medseg.errors import InputError
+from medseg.inference.window import SlidingWindow
 from medseg.labels import LabelScheme
 from medseg.losses import CrossEntropyLoss
 from medseg.networks import UNet
 from medseg.tasks import SegmentationTask
+from medseg.training.compiling import compile_or_not
 
 TWO = LabelScheme({"background": 0, "a": 1, "b": 2})
 REGIONS = LabelScheme({"background": 0, "a": 1, "b": 2}, {"whole": (1, 2), "core": (2,)})
@@ -169,3 +171,64 @@ def test_the_loss_is_logged_when_it_is_written_and_not_at_every_step(monkeypatch
     trainer(max_steps=25, log_every_n_steps=10).fit(task, DataLoader([batch] * 25, batch_size=None))
     assert [step for step, name in logged if name == "train/loss"] == [0, 9, 19]
     assert [step for step, name in logged if name == "lr"] == [0, 9, 19]
+
+
+def test_a_checkpoint_says_in_which_precision_it_was_trained(tmp_path):
+    task = SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO)
+    batch = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    runner = trainer(max_steps=1, precision="bf16-mixed")
+    runner.fit(task, DataLoader([batch], batch_size=None))
+    runner.save_checkpoint(tmp_path / "x.ckpt")
+    record = torch.load(tmp_path / "x.ckpt", weights_only=True)["medseg"]
+    assert record["precision"] == "bf16-mixed"
+
+
+def test_steps_that_log_nothing_read_nothing_back_from_the_device(monkeypatch):
+    task = SegmentationTask(
+        Fixed(torch.zeros(1, 3, 4, 4)),
+        TWO,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),  # AdamW reads its steps
+    )
+    task._finite.watch = lambda *_, **__: None  # on a CPU it looks at once
+    read, item = [], torch.Tensor.item
+
+    def noted(tensor):
+        read.append(task.global_step)
+        return item(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "item", noted)
+    batch = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    trainer(max_steps=8, log_every_n_steps=4).fit(task, DataLoader([batch] * 8, batch_size=None))
+    assert set(read) <= {0}  # before the first step is over
+
+
+def test_volumes_that_do_not_fit_the_devices_memory_are_scored_in_smaller_portions(caplog):
+    network = UNet(spatial_dims=2, in_channels=1, num_classes=3, features=(4, 8))
+    task = SegmentationTask(
+        network, TWO, ema=None, window=SlidingWindow((16, 16), overlap=0.5, batch_size=4)
+    )
+    batch = {"image": torch.randn(1, 1, 24, 24), "label": torch.randint(3, (1, 1, 24, 24))}
+    expected = task.validation_step(batch, 0)["preds"]
+    inner = network.forward
+
+    def starved(image):
+        if len(image) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inner(image)
+
+    network.forward = starved
+    assert torch.equal(task.validation_step(batch, 0)["preds"], expected)
+    assert "one window at a time" in caplog.text
+
+
+def test_validation_does_not_compile_the_network_anew(monkeypatch):
+    calls = []
+
+    def compiled(call, *_, **__):
+        return lambda x: calls.append(x) or call(x)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    task = SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO, ema=None)
+    compile_or_not(task.network, print)
+    task.predict_logits(torch.zeros(1, 1, 4, 4))
+    assert calls == []

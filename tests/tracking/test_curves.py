@@ -3,8 +3,10 @@ from __future__ import annotations
 from itertools import pairwise
 from types import SimpleNamespace
 
+import pytorch_lightning as pl
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from medseg.tracking.curves import CurvesCallback, draw
 
@@ -12,6 +14,7 @@ from medseg.tracking.curves import CurvesCallback, draw
 def trainer(step, **metrics):
     return SimpleNamespace(
         global_step=step,
+        log_every_n_steps=1,
         callback_metrics={k.replace("__", "/"): torch.tensor(v) for k, v in metrics.items()},
         sanity_checking=False,
         is_global_zero=True,
@@ -61,3 +64,37 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_training(tmp_path, ca
     (tmp_path / "fold").write_text("a file where the folder should be")
     CurvesCallback(tmp_path / "fold").on_validation_end(trainer(1, val__dice=0.5), None)
     assert "progress.png was not written" in caplog.text
+
+
+class Logged(pl.LightningModule):
+    """Its loss is the number of the step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch, batch_idx):
+        loss = self.weight * 0 + self.global_step + 1
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def test_in_a_training_each_value_stands_once_at_its_own_step(tmp_path, monkeypatch):
+    read, as_float = [], torch.Tensor.__float__
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda t: read.append(t) or as_float(t))
+    curves = CurvesCallback(tmp_path)
+    pl.Trainer(
+        accelerator="cpu",
+        max_steps=25,
+        log_every_n_steps=10,
+        logger=False,
+        callbacks=[curves],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(Logged(), DataLoader(torch.zeros(25)))
+    assert curves.curves["train/loss"] == [[1.0, 1.0], [10.0, 10.0], [20.0, 20.0]]
+    assert len(read) == 3

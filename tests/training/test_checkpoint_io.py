@@ -1,4 +1,7 @@
+import errno
+import os
 import shutil
+import stat
 import subprocess
 
 import pytest
@@ -29,6 +32,32 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_remains(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.ckpt"]
 
 
+def test_a_file_system_that_cannot_sync_a_folder_keeps_the_checkpoint(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def refusing(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, tmp_path / "x.ckpt")
+    assert AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt") == {"step": 1}
+
+
+def test_the_full_disk_behind_torchs_error_is_told(tmp_path, monkeypatch):
+    def full(*_):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("PytorchStreamWriter failed writing file") from error
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InputError, match="no space left on the disk"):
+        AtomicCheckpointIO().save_checkpoint({"step": 1}, tmp_path / "x.ckpt")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of 2 MB, where the machine lets us mount one."""
@@ -45,7 +74,7 @@ def tiny_disk(tmp_path):
 def test_a_full_disk_leaves_the_previous_checkpoint_whole(tiny_disk):
     io = AtomicCheckpointIO()
     io.save_checkpoint({"weights": torch.zeros(250_000)}, tiny_disk / "last.ckpt")
-    with pytest.raises(InputError, match="does not fit on the disk"):
+    with pytest.raises(InputError, match="no space left on the disk"):
         io.save_checkpoint({"weights": torch.ones(400_000)}, tiny_disk / "last.ckpt")
     assert float(io.load_checkpoint(tiny_disk / "last.ckpt")["weights"].sum()) == 0.0
     assert [p.name for p in tiny_disk.iterdir()] == ["last.ckpt"]

@@ -8,7 +8,7 @@ import torch
 
 from medseg.data.feed.cases import MemoryCase
 from medseg.data.feed.datamodule import SegmentationDataModule
-from medseg.errors import Interrupted
+from medseg.errors import InputError, Interrupted
 from medseg.labels import LabelScheme
 from medseg.networks import UNet
 from medseg.tasks import SegmentationTask
@@ -56,7 +56,16 @@ class Act(pl.Callback):
 
 
 def fit(
-    folder, *, steps=16, resume=False, act=None, steps_per_epoch=5, validate=6, val=2, accumulate=1
+    folder,
+    *,
+    steps=16,
+    resume=False,
+    act=None,
+    steps_per_epoch=5,
+    validate=6,
+    val=2,
+    accumulate=1,
+    stop=None,
 ):
     pl.seed_everything(7, verbose=False)
     task = SegmentationTask(Dropped(), LABELS)
@@ -80,7 +89,7 @@ def fit(
         val_check_interval=1,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[clock, *([act] if act else []), StopAtSignal(checkpoints), checkpoints],
+        callbacks=[clock, *filter(None, (act, stop)), StopAtSignal(checkpoints), checkpoints],
         plugins=[AtomicCheckpointIO()],
     )
     trainer.fit(task, datamodule=data, ckpt_path=checkpoints.last if resume else None)
@@ -192,3 +201,26 @@ def test_ctrl_c_while_gradients_accumulate_waits_for_the_step_and_resumes_bit_fo
     with pytest.raises(Interrupted, match="after step 3"):
         fit(tmp_path / "cut", act=Signal(interrupt, step=8), **options)
     assert same_weights(whole, fit(tmp_path / "cut", resume=True, **options))
+
+
+def test_early_stopping_remembers_every_validation_of_a_run_that_was_cut(tmp_path):
+    def patient():
+        return pl.callbacks.EarlyStopping(
+            "val/dice", mode="max", patience=9, min_delta=1.0, check_on_train_epoch_end=False
+        )
+
+    straight, cut = patient(), patient()
+    fit(tmp_path / "whole", stop=straight)
+    with pytest.raises(Killed):
+        fit(tmp_path / "cut", act=Act(die, step=7), stop=patient())
+    fit(tmp_path / "cut", resume=True, stop=cut)
+    assert cut.state_dict() == straight.state_dict() and cut.wait_count == 2
+
+
+@pytest.mark.parametrize("content", ['[{"step', "3", "[1]", "[{}]"])
+def test_a_damaged_record_of_validations_is_named(tmp_path, content):
+    (tmp_path / "validations.json").write_text(content)
+    kept = Checkpoints(tmp_path / "checkpoints", TrainingClock(steps=1))
+    with pytest.raises(InputError, match=r"cannot be read") as error:
+        kept.history()
+    assert "validations.json" in str(error.value)

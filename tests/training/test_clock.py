@@ -3,11 +3,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 
 from medseg.errors import InputError
+from medseg.training import clock as clock_module
 from medseg.training.budget import duration
 from medseg.training.clock import TrainingClock
 from medseg.training.every import Every
+from medseg.training.schedule import Constant
 
 
 class Time:
@@ -20,6 +23,7 @@ class Time:
 
 class Module(torch.nn.Module):
     progress = None
+    device = torch.device("cpu")
 
 
 def a_trainer(*, step=0, cases=1):
@@ -269,3 +273,65 @@ def test_durations_read_as_recipes_write_them():
     assert [duration(s) for s in (0.2, 5, 60, 90, 3600, 7500)] == [
         *("1s", "5s", "1m", "1m30s", "1h", "2h5m")
     ]
+
+
+def test_the_first_step_of_a_resumed_training_does_not_end_it_early():
+    """It may have to compile the network again, and says nothing of the steps to come."""
+    time = Time()
+    clock = TrainingClock(budget=72, now=time)
+    clock.load_state_dict({**TrainingClock(budget=72).state_dict(), "elapsed": 40.0, "step": 9})
+    simulate(
+        clock,
+        time,
+        step_seconds=lambda n: 30 if n == 0 else 1,
+        validation_seconds=0,
+        start_step=9,
+    )
+    assert time.seconds == pytest.approx(32)
+
+
+def test_a_device_that_is_behind_is_waited_for_before_the_end_is_decided(monkeypatch):
+    time, behind = Time(), [3.0]
+
+    def wait(device):
+        time.seconds += behind.pop() if behind else 0.0
+
+    monkeypatch.setattr(clock_module, "wait_for", wait)
+    clock = TrainingClock(budget=100, validate=Every(seconds=1000), now=time)
+    simulate(clock, time, step_seconds=1, validation_seconds=2, predicted=2.0)
+    assert time.seconds == pytest.approx(100, abs=1)
+
+
+def early_stopping(**state):
+    stop = EarlyStopping("val/dice", mode="max", patience=2, check_on_train_epoch_end=False)
+    vars(stop).update(state)
+    return stop
+
+
+@pytest.mark.parametrize("limit", [400, 2000])
+def test_a_training_that_stopped_early_is_extended_without_a_jump(limit):
+    clock = TrainingClock(steps=limit)
+    clock.load_state_dict({**TrainingClock(steps=1000).state_dict(), "step": 300})
+    trainer, module = a_trainer(step=300), Module()
+    stop = early_stopping(wait_count=2)
+    trainer.early_stopping_callbacks = [stop]
+    trainer.optimizers = [SimpleNamespace(param_groups=[{"lr": 0.25, "initial_lr": 1.0}])]
+    module.schedule = Constant()
+    clock.on_train_start(trainer, module)
+    assert module.schedule(clock.fraction()) == pytest.approx(0.25)
+    assert module.schedule(1.0) == pytest.approx(1.0)
+    assert stop.wait_count == 0 and not trainer.should_stop
+
+
+@pytest.mark.parametrize(("limit", "waited", "stops"), [(100, 2, True), (200, 0, False)])
+def test_a_validation_after_the_checkpoint_counts_for_early_stopping(limit, waited, stops):
+    clock = TrainingClock(budget=limit, now=Time())
+    clock.load_state_dict({**TrainingClock(budget=100).state_dict(), "elapsed": 50.0, "step": 30})
+    clock.validation_found = lambda step: {"step": step, "seconds": 53.0, "val/dice": 0.4}
+    trainer = a_trainer(step=30)
+    stop = early_stopping(wait_count=1, best_score=torch.tensor(0.5))
+    trainer.early_stopping_callbacks = [stop]
+    clock.on_train_start(trainer, Module())
+    assert (stop.wait_count, trainer.should_stop) == (waited, stops)
+    assert float(stop.best_score) == 0.5
+    assert clock.elapsed == 53.0 and clock.validation.expected == 3.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.training.compiling import compile_or_not, is_compiled
+from medseg.training.compiling import compile_or_not, is_compiled, uncompiled
 
 
 @pytest.fixture
@@ -59,6 +59,19 @@ def test_compiling_changes_no_names_and_copies_are_plain(network, monkeypatch):
     assert is_compiled(network)
     assert list(network.state_dict()) == names
     assert not is_compiled(copy.deepcopy(network))
+
+
+def test_a_compiled_network_runs_as_it_was_written_for_a_while(network, monkeypatch):
+    calls = []
+
+    def compiled(call, *_, **__):
+        return lambda x: calls.append(x) or call(x)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    compile_or_not(network, print)
+    with uncompiled(network):
+        network(torch.randn(1, 1, 5, 5))
+    assert calls == [] and is_compiled(network)
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
+import gc
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -46,7 +48,6 @@ def test_a_step_takes_time_and_leaves_the_optimiser_stepped(labels):
     before = [p.clone() for p in one.network.parameters()]
     found = dry_step(one, batch())
     assert 0 < found.forward_seconds < found.seconds
-    assert found.bytes >= 0
     assert any(not torch.equal(a, b) for a, b in zip(before, one.network.parameters(), strict=True))
 
 
@@ -60,6 +61,24 @@ def test_every_random_generator_is_left_as_it_was():
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
+def test_the_memory_of_a_step_is_at_least_what_it_keeps_for_the_backward_pass():
+    one = task()
+    kept = saved_bytes(one.network, (2, 1, 64, 64, 64))
+    assert dry_step(one, batch(patch=(64, 64, 64))).bytes > 0.9 * kept > 10 * 2**20
+
+
+def test_a_step_leaves_nothing_that_only_the_garbage_collector_frees():
+    one = task()
+    left = weakref.ref(one.network)
+    gc.disable()
+    try:
+        dry_step(one, batch())
+        del one
+        assert left() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -67,6 +86,8 @@ def test_every_random_generator_is_left_as_it_was():
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 7 bytes."),
         MemoryError("no"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously …"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_what_torch_says_of_a_full_memory_is_out_of_memory(error):
@@ -74,8 +95,9 @@ def test_what_torch_says_of_a_full_memory_is_out_of_memory(error):
         def forward(self, x):
             raise error
 
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemory) as caught:
         dry_step(task(Full(), ema=None), batch())
+    assert caught.value.__context__ is None  # its frames would keep the step's tensors
 
 
 def test_other_errors_of_a_network_come_through():

@@ -28,10 +28,14 @@ def a_batch(dims=3):
     return Batch(image, label, torch.zeros(2, dtype=torch.int64), ["a", "b"])
 
 
+FULL = torch.OutOfMemoryError("CUDA out of memory")
+
+
 class Trainer(SimpleNamespace):
     def __init__(self, **options):
         super().__init__(
             should_stop=False,
+            global_step=0,
             optimizers=[],
             strategy=SimpleNamespace(batch_to_device=lambda batch, device: batch),
             precision_plugin=SimpleNamespace(forward_context=nullcontext),
@@ -46,13 +50,16 @@ def timed(monkeypatch):
     def script(**seconds):
         monkeypatch.setattr(fast_step, "may_gain", lambda device: True)
 
-        def measure(module, batch, *, context):
+        def measure(module, batch, **_):
             last = not next(
                 p for p in module.parameters() if p.ndim == 5 and p.shape[1] > 1
             ).is_contiguous()
-            return seconds[
+            found = seconds[
                 "compiled" if is_compiled(module.network) else "last" if last else "plain"
             ]
+            if isinstance(found, Exception):
+                raise found
+            return found
 
         monkeypatch.setattr(fast_step, "step_seconds", measure)
         monkeypatch.setattr(torch, "compile", lambda call, *_, **__: call)
@@ -67,6 +74,10 @@ def timed(monkeypatch):
         ({"plain": 1.0, "last": 0.7, "compiled": 0.9}, 3600, (True, False)),
         ({"plain": 1.0, "last": 1.2, "compiled": 0.5}, 3600, (False, True)),
         ({"plain": 1.0, "last": 0.99, "compiled": 0.5}, 300, (False, False)),
+        ({"plain": 1.0, "last": RuntimeError("no kernel"), "compiled": 0.5}, 3600, (False, True)),
+        ({"plain": 1.0, "last": FULL, "compiled": 0.5}, 300, (False, False)),
+        ({"plain": FULL, "last": FULL, "compiled": FULL}, 3600, (False, False)),
+        ({"plain": 1.0, "last": 0.7, "compiled": FULL}, 3600, (True, False)),
     ],
 )
 def test_auto_keeps_what_measured_faster_and_compiles_long_trainings_only(
@@ -74,7 +85,7 @@ def test_auto_keeps_what_measured_faster_and_compiles_long_trainings_only(
 ):
     timed(**seconds)
     task = a_task()
-    fast = FastStep(batch=a_batch, seconds=budget, say=lambda _: None)
+    fast = FastStep(batch=a_batch, seconds=lambda: budget, say=lambda _: None)
     fast.on_train_start(Trainer(), task)
     assert (fast.chosen.channels_last, fast.chosen.compiled) == expected
     assert is_compiled(task.network) == expected[1]
@@ -83,7 +94,7 @@ def test_auto_keeps_what_measured_faster_and_compiles_long_trainings_only(
 
 
 def test_on_a_cpu_auto_tries_nothing():
-    fast = FastStep(batch=lambda: pytest.fail("a batch was made"), seconds=1e6)
+    fast = FastStep(batch=lambda: pytest.fail("a batch was made"), seconds=lambda: 1e6)
     fast.on_train_start(Trainer(), a_task())
     assert (fast.chosen.channels_last, fast.chosen.compiled) == (False, False)
 
@@ -97,6 +108,41 @@ def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
     FastStep(compile=True, channels_last=False, say=said.append).on_train_start(Trainer(), task)
     assert len(said) == 1 and "no compiler here" in said[0]
     assert not is_compiled(task.network)
+
+
+def test_a_resumed_training_compiles_only_if_enough_steps_are_left(timed):
+    timed(plain=1.0, last=2.0, compiled=0.5)
+    chosen = []
+    for taken in (0, 3990):
+        fast = FastStep(batch=a_batch, steps=4000, say=lambda _: None)
+        trainer = Trainer()
+        trainer.global_step = taken
+        fast.on_train_start(trainer, a_task())
+        chosen.append(fast.chosen.compiled)
+    assert chosen == [True, False]
+
+
+class _Broken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("the backward pass does not compile")
+
+
+def test_a_backward_pass_that_does_not_compile_is_found_before_the_training(monkeypatch):
+    def compiled(call, *_, **__):
+        return lambda x: _Broken.apply(call(x))
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    task, said = a_task(), []
+    fast = FastStep(compile=True, channels_last=False, batch=a_batch, say=said.append)
+    fast.on_train_start(Trainer(), task)
+    assert len(said) == 1 and "the backward pass does not compile" in said[0]
+    assert not is_compiled(task.network) and not fast.chosen.compiled
+    task.batch_loss(a_batch()).backward()
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -126,6 +172,24 @@ def test_timing_a_step_leaves_buffers_and_random_states_alone():
     for name, value in task.network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(p.grad is None for p in task.network.parameters())
+
+
+def test_a_step_that_fails_leaves_buffers_and_random_states_alone():
+    task = a_task()
+    task.network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm3d(1), nn.Conv3d(1, 2, 1))
+    batch = a_batch()
+
+    def fail(batch):
+        task.network(batch.image)
+        raise FULL
+
+    task.batch_loss = fail
+    before, state = copy.deepcopy(task.network.state_dict()), torch.get_rng_state()
+    with pytest.raises(torch.OutOfMemoryError):
+        step_seconds(task, batch, context=nullcontext)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in task.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 def test_a_resumed_optimisers_state_follows_the_layout_of_the_weights():

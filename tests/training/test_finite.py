@@ -23,6 +23,7 @@ def late(monkeypatch):
     events = []
 
     def copy(self, loss):
+        assert loss.shape == ()  # the place that it is copied to has no axes
         events.append(Event())
         return loss, events[-1]
 
@@ -46,6 +47,12 @@ def test_a_device_that_is_behind_is_not_waited_for_and_the_right_batch_is_named(
     late[0].come = late[1].come = True
     with pytest.raises(InputError, match=r"step 1(.|\n)*case_1"):
         watch.watch(torch.tensor(2.0), cases=["case_3"], step=3)
+
+
+def test_a_loss_of_one_element_is_as_good_as_a_number(late):
+    watch = FiniteWatch()
+    watch.watch(torch.tensor([1.0], requires_grad=True), cases=[], step=0)
+    watch.settle()
 
 
 def test_settling_waits_for_all_so_that_no_ruined_weights_are_kept(late):

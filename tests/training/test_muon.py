@@ -134,3 +134,13 @@ def test_small_singular_values_of_a_long_matrix_survive_float32():
     matrix = ((u * torch.logspace(0, -6, 32)) @ v.mT)[None]
     exact = orthogonalise(matrix.double())
     torch.testing.assert_close(orthogonalise(matrix).double(), exact, atol=2e-3, rtol=0)
+
+
+def test_the_momentum_is_made_once(monkeypatch):
+    kernel = nn.Parameter(torch.randn(12, 12, 3, 3))
+    optimizer, made, zeros_like = Muon([kernel]), [], torch.zeros_like
+    monkeypatch.setattr(torch, "zeros_like", lambda p: made.append(p) or zeros_like(p))
+    for _ in range(3):
+        kernel.grad = torch.ones_like(kernel)
+        optimizer.step()
+    assert len(made) == 1

@@ -38,9 +38,10 @@ def _preflight(arguments: Namespace) -> None:
     recipe = load(arguments.recipe, arguments.overrides, trust=trust)
     if trust:
         check_trusted(recipe, trust=trust)
-    needs = preflight.run(recipe, RunFolder(recipe).path, trust=trust)
+    speak = reporter(arguments)
+    needs = preflight.run(recipe, RunFolder(recipe).path, trust=trust, say=speak.say)
     rows = [(need.name, need.need, need.there, need.verdict) for need in needs]
-    reporter(arguments).table("", ("what", "needed", "there is", "verdict"), rows)
+    speak.table("", ("what", "needed", "there is", "verdict"), rows)
     print_json(arguments, preflight.to_json(needs))
     found = preflight.problems(needs)
     if found:

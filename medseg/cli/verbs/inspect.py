@@ -19,8 +19,8 @@ def act(arguments: Namespace) -> None:
         _, dataset, found = look.at_folder(path, arguments.overrides, report=say)
         notes = dataset.notes
     else:
-        job = open_job(arguments)
-        found = inspect.run(job)
+        with open_job(arguments) as job:
+            found = inspect.run(job)
         notes = job.dataset.notes
     say.table("", ("what", "found"), _rows(found))
     print_json(arguments, {**found.to_dict(), "problems": [*notes, *look.problems(found)]})

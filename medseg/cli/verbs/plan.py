@@ -11,8 +11,8 @@ from medseg.stages import plan
 
 def act(arguments: Namespace) -> None:
     """Write plan.yaml and show it; with ``--overwrite`` its edits are dropped."""
-    job = open_job(arguments)
-    if arguments.overwrite:
-        (job.folder / "plan.yaml").unlink(missing_ok=True)
-    print_json(arguments, plan.run(job).to_dict())
+    with open_job(arguments) as job:
+        if arguments.overwrite:
+            job.folder.replaced.take([job.folder / "plan.yaml"])
+        print_json(arguments, plan.run(job).to_dict())
     job.report.say((job.folder / "plan.yaml").read_text(encoding="utf-8").rstrip())

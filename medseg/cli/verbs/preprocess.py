@@ -11,6 +11,6 @@ from medseg.stages import preprocess
 
 def act(arguments: Namespace) -> None:
     """Fill the cache."""
-    job = open_job(arguments)
-    preprocess.run(job)
+    with open_job(arguments) as job:
+        preprocess.run(job)
     print_json(arguments, {"cache": str(job.folder.cache), "cases": len(job.dataset.cases)})

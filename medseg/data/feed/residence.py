@@ -10,12 +10,9 @@ import torch
 from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.tensor_case import on_device
 from medseg.errors import InputError
-from medseg.machine import memory_limit
+from medseg.machine import memory_available, room_for
 
 Asked = Literal["auto", "ram", "disk", "device"]
-
-# What training, page cache and other processes need is not known here; a quarter leaves them room.
-_SHARE = 1 / 4
 
 
 class Residence(NamedTuple):
@@ -45,13 +42,13 @@ def choose_residence(
 
     Args:
         asked: ``auto`` chooses: on a GPU if the cases take less than a quarter of what the training
-            leaves free, else in memory if less than a quarter of that, else on disk.
+            leaves free, else in memory if less than a quarter of what is free there, else on disk.
         size: bytes of all images and labels.
         device: where the training runs.
         on_samples: there are per-sample transforms, which work in the loader, on the CPU.
         reserved: bytes of the GPU that the training will take, as far as is known.
         free: bytes of the GPU; ``None``: look.
-        memory: bytes that this process may use; ``None``: look.
+        memory: bytes that this process may still take; ``None``: look.
 
     Raises:
         InputError: ``device`` is asked for, and the cases do not fit, or per-sample transforms
@@ -77,11 +74,11 @@ def choose_residence(
                 remedy="data.cache=auto",
             )
         return Residence("device", "data.cache is device")
-    if on_gpu and not on_samples and free is not None and size < free * _SHARE:
+    if on_gpu and not on_samples and free is not None and room_for(size, free):
         return Residence("device", f"{_gib(size)} of cases, {_gib(free)} free on the GPU")
-    memory = memory_limit() if memory is None else memory
-    if memory is not None and size < memory * _SHARE:
-        return Residence("ram", f"{_gib(size)} of cases, {_gib(memory)} of memory")
+    memory = memory_available() if memory is None else memory
+    if memory is not None and room_for(size, memory):
+        return Residence("ram", f"{_gib(size)} of cases, {_gib(memory)} of memory free")
     return Residence("disk", f"{_gib(size)} of cases are too many for memory")
 
 

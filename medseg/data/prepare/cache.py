@@ -83,6 +83,8 @@ def prepare_dataset(
     _compare(cache, ledger, names, jobs, rows, workers=workers, say=say or _silent)
     _remove_outdated(cache, ledger, say or _silent)
     built = tuple(jobs)
+    if built and ledger.newer and say is not None:
+        say(f"{ledger.newer} cases of a newer version of medseg stay in the cache, unused here")
     if built and before is not None:
         before(built)
 

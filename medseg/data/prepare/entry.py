@@ -168,15 +168,6 @@ def write(
     return state
 
 
-def intact(entry: Path) -> bool:
-    """Tell in a moment whether every file is there with the size it was written with."""
-    try:
-        Row.of(entry)
-    except (Damaged, KeyError, TypeError, ValueError):
-        return False
-    return True
-
-
 def verify(entry: Path) -> bool:
     """Tell whether every file still holds the bytes that were written; reads them all."""
     return verified_row(entry) is not None

@@ -13,6 +13,7 @@ import numpy as np
 from medseg.data.case import Case, Dataset
 from medseg.data.prepare.preprocess import plan_reorient
 from medseg.data.prepare.raw import NIFTI, load, suffix
+from medseg.data.splits import evenly
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
@@ -33,7 +34,7 @@ def foretell_fingerprint(dataset: Dataset) -> Fingerprint:
     if not dataset.cases:
         raise InputError("the data set has no labelled case", file=dataset.root)
     nifti = suffix(Path(dataset.cases[0].images[0])) in NIFTI
-    some = _evenly(dataset.cases, _HEADERS if nifti else _WHOLE_FILES)
+    some = evenly(dataset.cases, _HEADERS if nifti else _WHOLE_FILES)
     seen = [_case(case, len(dataset.labels.values)) for case in some]
     cases = [
         replace(seen[i * len(seen) // len(dataset.cases)], id=case.id)
@@ -60,7 +61,7 @@ def grid_of(path: Path) -> Grid:
         affine = np.array(image.affine, dtype=np.float64)
     except Exception:  # a damaged file: reading it says what is wrong
         return load(path).grid
-    while len(shape) > 2 and shape[-1] == 1:
+    while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) == 2:
         return Grid.from_spacing(shape, np.linalg.norm(affine[:3, :2], axis=0))
@@ -83,8 +84,3 @@ def _case(case: Case, labels: int) -> CaseFingerprint:
         nonzero=(),
         label_voxels=(prod(shape), *[0] * (labels - 1)),
     )
-
-
-def _evenly(cases: Sequence[Case], count: int) -> list[Case]:
-    count = min(count, len(cases))
-    return [cases[i * len(cases) // count] for i in range(count)]

@@ -85,7 +85,7 @@ class Ledger:
 
     Args:
         root: the cache. A ledger that is lost, damaged or of another schema costs time only.
-        schema: of the entries; those of an older one are `outdated`.
+        schema: of the entries; those of an older one are `outdated`, ``newer`` are so many.
     """
 
     def __init__(self, root: Path, schema: int) -> None:
@@ -95,10 +95,12 @@ class Ledger:
         there = _folders(root)
         self._gone = self._rows.keys() - there
         self.outdated: dict[str, int | None] = {}
+        self.newer = 0
         for name in sorted(there - self._rows.keys()):
             found = _schema_of(root / name)
             if found is None or found < schema:
                 self.outdated[name] = found
+            self.newer += found is not None and found > schema
 
     def current(self, name: str) -> Row | None:
         """Give an entry's row if nothing touched its files since they were known to be right."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
-import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -16,6 +16,8 @@ from medseg.data.prepare.row import Damaged, Row
 from medseg.data.prepare.steps import Step
 from medseg.errors import InputError
 from medseg.geometry import Grid
+
+_log = logging.getLogger(__name__)
 
 # Linux allows 65,530 maps a process, and an open case holds three.
 _MOST_MAPPED = 5000
@@ -132,15 +134,17 @@ class LazyCase:
         self._arrays = None
 
     def _open(self) -> Arrays:
-        if self._arrays is None:
-            self._arrays = self._read()
+        arrays = self._arrays
+        if arrays is None:
+            arrays = self._arrays = self._read()
             if not self.in_memory:
                 self._mapped.append(self)
                 if len(self._mapped) > _most_mapped():
                     oldest = self._mapped.popleft()
                     if not oldest.in_memory:
                         oldest.close()
-        return self._arrays
+        # Not what is held: another thread may have closed this case meanwhile.
+        return arrays
 
     def _read(self) -> Arrays:
         flags, position = self._verified
@@ -156,9 +160,8 @@ class LazyCase:
                     remedy="run again: what is damaged is made anew from its source",
                 ) from error
             self.row = self._repair(self.id)
-            warnings.warn(
-                f"case {self.id}: the cached files were damaged; made anew from their source",
-                stacklevel=2,
+            _log.warning(
+                "case %s: the cached files were damaged; made anew from their source", self.id
             )
             arrays = open_arrays(self.entry, self.row, mmap=mmap, verified=False)
         flags.mark(position)

@@ -84,7 +84,14 @@ class Repair:
     def __call__(self, case_id: str) -> Row:
         """Remove an entry and make it again; raises as `Maker.build` does."""
         case, cache = self.cases[case_id], self.maker.cache
-        key, stamps = key_of(case, self.maker.settings(), self.sources)
+        try:
+            key, stamps = key_of(case, self.maker.settings(), self.sources)
+        except InputError as error:
+            error.message = (
+                f"case {case_id}: its cached files are damaged, and of its source {error.message}"
+            )
+            error.remedy = f"bring the source back; damaged is {cache.root / self.names[case_id]}"
+            raise
         if cache.name(case_id, key) != self.names[case_id]:
             raise InputError(
                 f"case {case_id}: its cached files are damaged, and its source changed meanwhile",

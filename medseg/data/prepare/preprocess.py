@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ from medseg.data.prepare.steps import Crop, Normalise, Reorient, Resample, Step,
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.planning.plan import Normalisation, PreprocessingPlan
+from medseg.planning.spacing import NOT_ABSURD, absurd
 
 # Spacings are written with float32 noise: 1.0000001 mm is no reason to interpolate.
 SPACING_TOLERANCE = 1e-3
@@ -83,11 +82,6 @@ def preprocess(
     return Prepared(image, index, grid, tuple(record))
 
 
-# A wrong spacing in a header asks for more than any real scan: 512 x 512 x 1000 is 262 million.
-_MOST_VOXELS = 600_000_000
-_MOST_GROWTH = 50
-
-
 def plan_reorient(grid: Grid, orientation: str = "RAS") -> Reorient:
     """Find the permutation and flips that bring a 3D grid closest to ``orientation``."""
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
@@ -124,18 +118,13 @@ def plan_resample(grid: Grid, spacing: tuple[float, ...]) -> Resample | None:
     if absurd(grid.shape, shape):
         raise InputError(
             "resampled to the planned spacing, the image would be too large",
-            expected=f"at most {_MOST_VOXELS:,} voxels, or {_MOST_GROWTH} times the image's own",
+            expected=NOT_ABSURD,
             found=f"spacing {grid.spacing} mm, shape {grid.shape} -> {shape}",
             remedy="mend the spacing in the file's header, or set plan.spacing",
         )
     if shape == grid.shape or np.allclose(grid.spacing, spacing, rtol=SPACING_TOLERANCE, atol=0):
         return None
     return Resample(grid, shape, coarse_axis(grid.spacing, grid.resample(shape).spacing))
-
-
-def absurd(shape: Sequence[int], resampled: Sequence[int]) -> bool:
-    """Tell a shape that no real scan is resampled to."""
-    return math.prod(resampled) > max(_MOST_VOXELS, _MOST_GROWTH * math.prod(shape))
 
 
 def normalise(

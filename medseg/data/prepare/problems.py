@@ -29,7 +29,6 @@ def problems(fingerprint: Fingerprint) -> list[str]:
     looks: tuple[Callable[[Fingerprint], Iterable[str]], ...] = (
         _types,
         _intensities,
-        _constant,
         _labels,
         _geometry,
         _duplicates,
@@ -52,7 +51,16 @@ def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = Fa
     """
     found: list[InputError] = []
     values = fingerprint.labels["values"]
-    for name in _absent(fingerprint):
+    absent = _absent(fingerprint)
+    if len(absent) == len(values) - 1:
+        raise InputError(
+            "no case has a voxel of any class",
+            file=dataset.root,
+            expected=f"some of {[v for v in values.values() if v]} in at least one label file",
+            found=f"only background in {len(fingerprint.cases)} label files",
+            remedy="check data.labels and data.value_map",
+        )
+    for name in absent:
         found.append(
             InputError(
                 f"no case has a voxel of class {name!r}",
@@ -112,18 +120,6 @@ def _intensities(fp: Fingerprint) -> Iterable[str]:
                 f"to {_number(high)} ({high_id}), {log10(high / low):.1f} orders of magnitude; "
                 f"{remedy}"
             )
-
-
-def _constant(fp: Fingerprint) -> Iterable[str]:
-    """Name images that hold nothing: every voxel zero, or one value throughout."""
-    for i, channel in enumerate(fp.channels):
-        flat = [
-            case.id
-            for case in fp.cases
-            if (values := case.nonzero[i]) is None or values.min == values.max
-        ]
-        if flat:
-            yield f"channel {channel} holds a single value in {_names(flat)}"
 
 
 def _number(value: float) -> str:

@@ -174,7 +174,7 @@ def _multiply(matrix: np.ndarray, array: Any, axis: int) -> Any:
         array = np.ascontiguousarray(array, dtype=kind)
         if axis == array.ndim - 1:
             flat = array.reshape(-1, array.shape[-1]) @ factor.T
-            return flat.reshape(*array.shape[:-1], -1)
+            return flat.reshape(*array.shape[:-1], len(matrix))
         # One large product: of many small ones, each waits for BLAS's threads, which on a busy
         # machine takes ten times as long as the arithmetic.
         return np.moveaxis(np.tensordot(factor, array, axes=(1, axis)), 0, axis)

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from math import ceil, prod
 from pathlib import Path
 
-from medseg.data.prepare.preprocess import absurd
 from medseg.errors import InputError
+from medseg.planning.axes import as_oriented
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
 from medseg.planning.plan import PreprocessingPlan
+from medseg.planning.spacing import absurd
 
 # Coordinates of foreground voxels, the case's JSON, and what a file system rounds up.
 _BESIDES = 200_000
@@ -30,11 +31,22 @@ def expected_bytes(
     return sum(_size(case, plan) for case in cases)
 
 
+def prepared_shape(case: CaseFingerprint, plan: PreprocessingPlan) -> tuple[int, ...]:
+    """Foretell the voxels per axis of a preprocessed case, on the plan's axes."""
+    shape, spacing = _kept(case, plan), case.spacing
+    if plan.orientation is not None:
+        shape, spacing = (as_oriented(values, plan.orientation) for values in (shape, spacing))
+    sizes = zip(shape, spacing, plan.spacing, strict=True)
+    return tuple(max(1, round(n * old / new)) for n, old, new in sizes)
+
+
+def _kept(case: CaseFingerprint, plan: PreprocessingPlan) -> tuple[int, ...]:
+    return case.cropped_shape if plan.crop == "nonzero" else case.shape
+
+
 def _size(case: CaseFingerprint, plan: PreprocessingPlan) -> int:
-    shape = case.cropped_shape if plan.crop == "nonzero" else case.shape
-    sizes = zip(shape, case.spacing, plan.spacing, strict=True)
-    resampled = [max(1, round(n * old / new)) for n, old, new in sizes]
-    if absurd(shape, resampled):  # preprocessing will refuse the case, and say why
+    resampled = prepared_shape(case, plan)
+    if absurd(_kept(case, plan), resampled):  # preprocessing will refuse the case, and say why
         return 0
     labelled = sum(case.label_voxels[1:])
     voxels = prod(resampled)
@@ -74,11 +86,11 @@ def disk_full(folder: Path, *, needed: str) -> DiskFull:
 
 def is_full(error: OSError) -> bool:
     """Tell a full disk, or a used-up quota, from other failures."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def gigabytes(size: int) -> str:
-    """Write a size for people: ``3.2 GB``, ``40 MB``."""
+    """Write a size for people: ``3.2 GB``, ``40 MB``, ``3.62 MB``."""
     if size >= 1e9:
         return f"{size / 1e9:.1f} GB"
-    return f"{ceil(size / 1e6)} MB"
+    return f"{ceil(size / 1e6)} MB" if size >= 1e7 else f"{size / 1e6:.2f} MB"

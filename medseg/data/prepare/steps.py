@@ -124,11 +124,6 @@ def undo_crop(array: Array, step: Crop, *, fill: float = 0) -> Array:
     return out
 
 
-def source_grid(record: Sequence[Step], default: Grid) -> Grid:
-    """Give the grid of the case as it was read; ``default`` if no step touched the geometry."""
-    return next((s.source for s in record if not isinstance(s, Normalise)), default)
-
-
 def invert_index_array(record: Sequence[Step], index: Array) -> Array:
     """Bring a label array ``(*S)`` on the prepared grid back to the source's grid.
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import shutil
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medseg.atomic import cannot_write
+from medseg.atomic import abandoned, cannot_write, signature, sweep
 from medseg.data.prepare.entry import verify
 from medseg.data.prepare.space import disk_full, is_full
+from medseg.errors import InputError
 
 _TEMPORARY = ".tmp-"
-_STALE_SECONDS = 3600.0
 
 
 class Cache:
@@ -25,10 +21,20 @@ class Cache:
 
     Args:
         root: made when the first entry is written.
+
+    Raises:
+        InputError: something else is there.
     """
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        if (self.root.exists() or self.root.is_symlink()) and not self.root.is_dir():
+            raise InputError(
+                "the cache is not a folder",
+                file=self.root,
+                found="a link to nowhere" if self.root.is_symlink() else "a file",
+                remedy="remove it, or choose another folder with run_dir=FOLDER",
+            )
 
     def name(self, case_id: str, key: str) -> str:
         """Name an entry."""
@@ -43,8 +49,7 @@ class Cache:
             DiskFull: nothing is left behind; nor is it with any other
             InputError: the disk is read-only.
         """
-        name = f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        temporary = self.root / name
+        temporary = self.root / f"{_TEMPORARY}{signature()}"
         try:
             temporary.mkdir(parents=True)
             yield temporary
@@ -58,7 +63,7 @@ class Cache:
 
     def remove(self, name: str) -> None:
         """Remove an entry at once: a reader sees it whole or not at all."""
-        aside = self.root / f"{_TEMPORARY}{socket.gethostname()}-{os.getpid()}-{name[-24:]}"
+        aside = self.root / f"{_TEMPORARY}{signature()}"
         with suppress(OSError):
             (self.root / name).rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -84,19 +89,6 @@ class Cache:
         """Remove what killed processes left: of processes that ended, or an hour old."""
         for left in self.root.glob(f"{_TEMPORARY}*"):
             with suppress(OSError):
-                age = time.time() - left.stat().st_mtime
-                if age > _STALE_SECONDS or _owner_ended(left.name):
+                if abandoned(left):
                     shutil.rmtree(left, ignore_errors=True)
-
-
-def _owner_ended(name: str) -> bool:
-    host, _, rest = name.removeprefix(_TEMPORARY).rpartition("-")[0].rpartition("-")
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+        sweep(self.root)

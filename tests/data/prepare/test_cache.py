@@ -20,7 +20,7 @@ import pytest
 from medseg.data.case import Case, Dataset
 from medseg.data.prepare import cache, entry, lazy, making, sources
 from medseg.data.prepare.cache import Cache, CacheIndex, load, prepare_dataset
-from medseg.data.prepare.entry import intact, verify
+from medseg.data.prepare.entry import verify
 from medseg.data.prepare.fingerprint import fingerprint
 from medseg.data.prepare.space import DiskFull, expected_bytes, require_space
 from medseg.data.prepare.steps import invert_index_array
@@ -254,7 +254,7 @@ def test_a_damaged_entry_is_rebuilt(data, root, name, harm):
         path.write_bytes(whole[: len(whole) // 2])
     else:
         path.unlink()
-    assert not intact(path.parent)
+    assert not verify(path.parent)
     again = prepare_dataset(data, PLAN, root)
     assert again.built == ("c/0",)
     assert verify(again.entries["c/0"])
@@ -278,20 +278,19 @@ def test_what_a_disk_forgets_without_a_trace_is_found_when_all_is_read(data, roo
     path = aged(prepare_dataset(data, PLAN, root)).entries["c/0"] / "image.npy"
     prepare_dataset(data, PLAN, root)
     forget(path)
-    assert intact(path.parent)
     assert not verify(path.parent)
     assert prepare_dataset(data, PLAN, root).built == ()
     assert prepare_dataset(data, PLAN, root, verify=True).built == ("c/0",)
 
 
 @pytest.mark.parametrize("mmap", [True, False])
-def test_a_damaged_case_is_made_anew_when_it_is_first_looked_into(data, root, mmap):
+def test_a_damaged_case_is_made_anew_when_it_is_first_looked_into(data, root, mmap, caplog):
     index = prepare_dataset(data, PLAN, root)
     case, copy = index.load("c/0", mmap=mmap), index.load("c/0", mmap=mmap)
     before = np.array(load(case.entry).image)
     flip(case.entry / "image.npy")
-    with pytest.warns(UserWarning, match="c/0: the cached files were damaged; made anew"):
-        assert np.array_equal(case.image, before)
+    assert np.array_equal(case.image, before)
+    assert "c/0: the cached files were damaged; made anew" in caplog.text
     assert np.array_equal(copy.image, before)
     assert verify(case.entry)
 
@@ -304,6 +303,34 @@ def test_a_damaged_case_without_its_source_is_an_error_that_says_what_to_do(data
         case.label.sum()
     assert "label.npy" in caught.value.found
     assert "made anew" in caught.value.remedy
+
+
+def test_of_a_damaged_case_whose_source_is_gone_both_are_named(data, root):
+    index = prepare_dataset(data, PLAN, root)
+    case = index.load("c/0")
+    flip(case.entry / "image.npy")
+    data.cases[0].images[0].unlink()
+    with pytest.raises(InputError, match="c/0: its cached files are damaged") as caught:
+        case.image.sum()
+    assert data.cases[0].images[0] == caught.value.file
+    assert str(case.entry) in caught.value.remedy
+
+
+def test_cases_of_a_newer_version_are_said_to_stay(data, root, monkeypatch):
+    prepare_dataset(data, PLAN, root)
+    said = []
+    monkeypatch.setattr(making, "SCHEMA", making.SCHEMA - 1)
+    prepare_dataset(data, PLAN, root, say=said.append)
+    assert any("newer version" in line and "3 cases" in line for line in said)
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_text("x"), lambda p: p.symlink_to("nowhere")])
+def test_a_cache_that_is_no_folder_is_named_with_its_remedy(data, root, make):
+    root.parent.mkdir(parents=True, exist_ok=True)
+    make(root)
+    with pytest.raises(InputError, match="not a folder") as caught:
+        prepare_dataset(data, PLAN, root)
+    assert "remove it" in caught.value.remedy
 
 
 def test_contents_are_compared_once_in_a_run(data, root, monkeypatch):
@@ -409,7 +436,7 @@ def test_a_write_that_the_system_cuts_short_is_told(data, root):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
-        with pytest.raises(InputError, match="no space left"):
+        with pytest.raises(InputError, match="ulimit -f"):
             prepare_dataset(data, PLAN, root)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -180,3 +180,11 @@ def test_pictures_resample_too():
     expected = scipy_zoom(labels.astype(np.float64), (20, 45), 1)
     clear = np.abs(expected - 0.5) > 1e-6
     assert np.array_equal(out[clear], (expected > 0.5)[clear])
+
+
+def test_a_label_may_shrink_to_nothing():
+    label = np.zeros((16, 16, 16), np.uint8)
+    label[2, 2, 2] = 1
+    grid = Grid.from_spacing(label.shape, (1.0, 1.0, 1.0))
+    small = resample_label(label, grid, grid.resample((1, 1, 1)))
+    assert small.shape == (1, 1, 1) and not small.any()

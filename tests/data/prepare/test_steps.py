@@ -20,7 +20,6 @@ from medseg.data.prepare.steps import (
     record_from_dict,
     record_to_dict,
     reorient,
-    source_grid,
     undo_crop,
     undo_reorient,
 )
@@ -136,12 +135,6 @@ def test_the_record_survives_json():
 def test_an_unknown_step_is_refused():
     with pytest.raises(ValueError, match="wobble"):
         record_from_dict([{"step": "wobble", "source": Grid.from_spacing((1, 1)).to_dict()}])
-
-
-def test_the_first_geometric_step_knows_the_source_grid():
-    first, other = Grid.from_spacing((5, 6)), Grid.from_spacing((1, 1))
-    assert source_grid((Normalise(()), Crop(first, (0, 0), (2, 2))), other) == first
-    assert source_grid((Normalise(()),), other) == other
 
 
 def test_the_coarse_axis_is_never_interpolated():

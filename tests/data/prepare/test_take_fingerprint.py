@@ -177,6 +177,14 @@ def test_each_oddity_is_named(tmp_path):
         "bright: 1 labelled voxels lie outside the non-zero image",
     ):
         assert part in text, part
+    assert text.count("blank") == 1
+
+
+def test_a_channel_of_zeros_and_ones_is_no_single_value(tmp_path):
+    image, label = picture(0)
+    data = dataset(tmp_path, add(tmp_path, "mask", (image > 0).astype(np.int16), label))
+    found = [text for text in problems(fingerprint(data)) if "mask" in text]
+    assert found == ["channel MR has one single non-zero value in mask"]
 
 
 def test_labels_that_cannot_be_learnt_are_refused(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import nibabel as nib
@@ -192,7 +193,7 @@ def test_a_device_that_is_really_full_is_named(tmp_path, monkeypatch, suffix):
 
     def token(size: int) -> str:
         value = real(size)
-        name = f".mask{suffix}.{os.getpid()}-{value}.tmp{suffix}"
+        name = f".mask{suffix}.{socket.gethostname()}-{os.getpid()}-{value}.tmp{suffix}"
         (tmp_path / name).symlink_to("/dev/full")
         return value
 

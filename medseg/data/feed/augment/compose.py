@@ -14,7 +14,7 @@ from medseg.data.feed.augment.spatial import SpatialTransform, warp_batch
 from medseg.data.feed.augment.transform import BatchTransform, IntensityTransform
 from medseg.data.feed.augment.warp import fuse
 from medseg.data.feed.batch import Batch, Wide
-from medseg.data.feed.seeds import mix, streams
+from medseg.data.feed.seeds import generator, mix, streams
 
 
 class Compose(BatchTransform[list]):
@@ -54,7 +54,7 @@ class Compose(BatchTransform[list]):
         """
         if not self._groups or not isinstance(self.transforms[0], SpatialTransform):
             return None
-        own = int(np.random.default_rng(int(seed)).integers(2**63))
+        own = int(generator(int(seed)).integers(2**63))
         drawn = [self._draw(number, own, shape) for number in self._groups[0]]
         parts = [part for part in drawn if part is not None]
         if not parts:
@@ -114,7 +114,7 @@ class Compose(BatchTransform[list]):
             image[channel].masked_fill_(zeros, 0)
 
     def _draw(self, number: int, seed: int, shape: Sequence[int]) -> Any:
-        rng = np.random.default_rng(mix(seed, self._streams[number]))
+        rng = generator(mix(seed, self._streams[number]))
         return self.transforms[number].draw(rng, shape)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from medseg.data.feed.augment.draws import interval, probability, some_channels
-from medseg.data.feed.augment.separable import interpolate
+from medseg.data.feed.augment.separable import stretch
 from medseg.data.feed.augment.transform import IntensityTransform
 
 
@@ -46,32 +46,30 @@ class LowResolution(IntensityTransform[dict[int, float]]):
     def change(self, image: Tensor, params: dict[int, float]) -> None:
         """Coarsen the chosen channels of an image ``(C, *S)`` in place."""
         for number, zoom in params.items():
-            image[number].copy_(coarsen(image[number], zoom, self.axes))
+            coarsen(image[number], zoom, self.axes)
 
 
-def coarsen(image: Tensor, zoom: float, axes: Sequence[int] | None = None) -> Tensor:
-    """Take the nearest voxels of a coarser grid, and interpolate them linearly back.
+def coarsen(image: Tensor, zoom: float, axes: Sequence[int] | None = None) -> None:
+    """Take the nearest voxels of a coarser grid, and interpolate them linearly back, in place.
 
-    The same as `torch.nn.functional.interpolate` with ``nearest-exact`` and then ``trilinear``,
-    one axis after the other: faster on a CPU.
+    The same as `torch.nn.functional.interpolate` with ``nearest-exact`` and then ``trilinear``.
 
     Args:
         image: ``(*S)``.
         zoom: the part of the voxels per axis that remains.
         axes: which ones; ``None``: all.
     """
-    shape = image.shape
-    sizes = {a: max(1, round(n * zoom)) for a, n in enumerate(shape) if axes is None or a in axes}
-    for axis, size in sizes.items():
-        kept = _ramp(size, image).add_(0.5).mul_(shape[axis] / size).to(torch.int64)
-        image = image.index_select(axis, kept)
-    # The last axis first: it is the dearest, and the others are still short.
-    for axis in sorted(sizes, reverse=True):
-        ratio = sizes[axis] / shape[axis]
-        places = _ramp(shape[axis], image).add_(0.5).mul_(ratio).sub_(0.5)
-        image = interpolate(image, axis, places, outside="edge")
-    return image
-
-
-def _ramp(size: int, like: Tensor) -> Tensor:
-    return torch.arange(size, device=like.device, dtype=torch.float32)
+    sizes = [
+        max(1, round(n * zoom)) if axes is None or a in axes else n
+        for a, n in enumerate(image.shape)
+    ]
+    coarse = F.interpolate(image[None, None], size=sizes, mode="nearest-exact")
+    if image.ndim == 3 and image.device.type == "cpu":
+        places = [
+            (np.arange(n) + 0.5) * (size / n) - 0.5
+            for n, size in zip(image.shape, sizes, strict=True)
+        ]
+        stretch(coarse[0], places, image[None], padding="border")
+        return
+    mode = "bilinear" if image.ndim == 2 else "trilinear"
+    image.copy_(F.interpolate(coarse, size=image.shape, mode=mode)[0, 0])

@@ -1,22 +1,19 @@
-"""Mirroring and quarter turns: voxels change places, none is interpolated."""
+"""Mirroring and quarter turns: voxels change places, and none is interpolated for that."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from medseg.data.feed.augment.draws import check_axes, probability
-from medseg.data.feed.augment.transform import BatchTransform
+from medseg.data.feed.augment.spatial import SpatialTransform
 from medseg.errors import InputError
 
 
-class Mirror(BatchTransform[tuple[int, ...]]):
+class Mirror(SpatialTransform[np.ndarray]):
     """Reverse image and label along axes drawn one by one.
 
     Args:
@@ -29,8 +26,8 @@ class Mirror(BatchTransform[tuple[int, ...]]):
         self.p = probability("p", p)
         self.axes = None if axes is None else tuple(sorted({int(a) for a in axes}))
 
-    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> tuple[int, ...] | None:
-        """Draw the spatial axes to reverse."""
+    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray | None:
+        """Draw the matrix ``(ndim, ndim + 1)`` of one sample: -1 for each axis to reverse."""
         ndim = len(shape) - 1
         axes = tuple(range(ndim)) if self.axes is None else self.axes
         if axes and not (axes[0] >= 0 and axes[-1] < ndim):
@@ -40,16 +37,14 @@ class Mirror(BatchTransform[tuple[int, ...]]):
                 found=str(self.axes),
             )
         drawn = rng.random(len(axes)) < self.p
-        return tuple(a for a, flip in zip(axes, drawn, strict=True) if flip) or None
-
-    def apply(
-        self, image: Tensor, label: Tensor | None, params: Sequence[tuple[int, ...] | None]
-    ) -> tuple[Tensor, Tensor | None]:
-        """Reverse each sample along its axes."""
-        return _moved(image, label, params, lambda one, axes: one.flip([a + 1 for a in axes]))
+        if not drawn.any():
+            return None
+        signs = np.ones(ndim)
+        signs[list(axes)] = np.where(drawn, -1, 1)
+        return np.eye(ndim, ndim + 1) * signs[:, None]
 
 
-class QuarterTurn(BatchTransform[tuple[int, int, int]]):
+class QuarterTurn(SpatialTransform[np.ndarray]):
     """Turn image and label by a multiple of 90°, without interpolation.
 
     Only planes whose two axes have as many voxels and the same spacing are turned; a patch without
@@ -72,11 +67,10 @@ class QuarterTurn(BatchTransform[tuple[int, int, int]]):
         self.axes = None if axes is None else tuple(sorted({int(a) for a in axes}))
         self.spacing = None if spacing is None else tuple(float(s) for s in spacing)
 
-    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> tuple[int, int, int] | None:
-        """Draw two axes and the number of quarter turns."""
-        axes, spacing = check_axes(
-            "quarter_turn", len(shape) - 1, axes=self.axes, spacing=self.spacing
-        )
+    def draw(self, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray | None:
+        """Draw the matrix ``(ndim, ndim + 1)`` of one sample: a plane and its quarter turns."""
+        ndim = len(shape) - 1
+        axes, spacing = check_axes("quarter_turn", ndim, axes=self.axes, spacing=self.spacing)
         planes = [
             (a, b)
             for a, b in combinations(axes, 2)
@@ -84,27 +78,9 @@ class QuarterTurn(BatchTransform[tuple[int, int, int]]):
         ]
         if rng.random() >= self.p or not planes:
             return None
-        return *planes[int(rng.integers(len(planes)))], int(rng.integers(1, 4))
-
-    def apply(
-        self, image: Tensor, label: Tensor | None, params: Sequence[tuple[int, int, int] | None]
-    ) -> tuple[Tensor, Tensor | None]:
-        """Turn each sample in its plane."""
-        return _moved(image, label, params, lambda one, p: one.rot90(p[2], (p[0] + 1, p[1] + 1)))
-
-
-def _moved(
-    image: Tensor,
-    label: Tensor | None,
-    params: Sequence[Any],
-    move: Callable[[Tensor, Any], Tensor],
-) -> tuple[Tensor, Tensor | None]:
-    """Permute the voxels of the samples that have parameters, which is exact for labels, too."""
-    if all(p is None for p in params):
-        return image, label
-
-    def every(array: Tensor) -> Tensor:
-        moved = [one if p is None else move(one, p) for one, p in zip(array, params, strict=True)]
-        return moved[0][None] if len(moved) == 1 else torch.stack(moved)
-
-    return every(image), None if label is None else every(label)
+        a, b = planes[int(rng.integers(len(planes)))]
+        once = np.eye(ndim)
+        once[[a, b]] = once[[b, a]]
+        once[b] *= -1
+        turned = np.linalg.matrix_power(once, int(rng.integers(1, 4)))
+        return np.hstack([turned, np.zeros((ndim, 1))])

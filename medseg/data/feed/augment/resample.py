@@ -28,8 +28,8 @@ def resample(region: Wide, warp: Warp, image: Tensor, label: Tensor | None) -> N
 
 def _read(source: Tensor, warp: Warp, start: Sequence[int], image: Tensor) -> None:
     shape = image.shape[1:]
-    if warp.separable:
-        # A scale alone goes along one axis after the other, which is cheap.
+    tiled = len(shape) == 3 and source.device.type == "cpu"
+    if tiled and warp.separable:
         origin, steps = warp.origin(shape, start), np.diag(warp.matrix)
         stretch(
             source,
@@ -37,9 +37,10 @@ def _read(source: Tensor, warp: Warp, start: Sequence[int], image: Tensor) -> No
             image,
         )
         return
-    tiled = len(shape) == 3 and source.device.type == "cpu"
     reader = Tiles(source) if tiled else _Native(source)
-    for slab, places in coordinates(warp, shape, source.shape[1:], start, source.device):
+    for slab, places in coordinates(
+        warp, shape, source.shape[1:], start, source.device, units=reader.units
+    ):
         reader.sample(places, image[:, slab])
 
 
@@ -83,11 +84,10 @@ class _Native:
 
     def __init__(self, image: Tensor) -> None:
         self.image = image[None]
+        self.units = [(2 / n, -1 / n - 1) for n in image.shape[1:]]
 
     def sample(self, places: Sequence[Tensor], out: Tensor) -> None:
-        """Write the values at `warp.coordinates` into ``out`` ``(C, n, …)``."""
-        shape = out.shape[1:]
-        grid = torch.empty((*shape, len(shape)), device=out.device)
-        for axis, (place, size) in enumerate(zip(places, self.image.shape[2:], strict=True)):
-            grid[..., len(shape) - 1 - axis] = place * (2 / size) - (1 / size + 1)
-        out.copy_(F.grid_sample(self.image, grid[None], align_corners=False)[0])
+        """Write the values at `warp.coordinates` in ``units`` into ``out`` ``(C, n, …)``."""
+        grid = torch.stack([place.expand(out.shape[1:]) for place in reversed(places)])
+        read = F.grid_sample(self.image, grid.movedim(0, -1)[None], align_corners=False)
+        out.copy_(read[0])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medseg.data.feed.augment.rearrange import rearrange
 from medseg.data.feed.augment.resample import resample
 from medseg.data.feed.augment.transform import BatchTransform
 from medseg.data.feed.augment.warp import Field, Warp, fuse
@@ -36,7 +37,8 @@ def warp_batch(
     """Resample the samples of image ``(B, C, *S)`` and label ``(B, 1, *S)`` that have a warp.
 
     Where ``wide`` has a region it is read instead of the patch, and corners are filled with what
-    lies there. Samples go one by one: each result is the same to the last bit in any batch.
+    lies there. Mirrors and quarter turns alone are exact: their voxels are copied. Samples go one
+    by one: each result is the same to the last bit in any batch.
     """
     if all(warp is None for warp in warps):
         return image, label
@@ -44,15 +46,15 @@ def warp_batch(
     new_label = None if label is None else torch.empty_like(label)
     for number, warp in enumerate(warps):
         own = None if label is None else label[number]
-        if warp is None:
-            new_image[number] = image[number]
-            if new_label is not None and own is not None:
-                new_label[number] = own
+        target = None if new_label is None else new_label[number]
+        if warp is None or warp.exact:
+            rearrange(image[number], warp, new_image[number])
+            if own is not None and target is not None:
+                rearrange(own, warp, target)
             continue
         region = None if wide is None else wide[number]
         if region is None:
             region = Wide(image[number], own, (0,) * (image.ndim - 2))
         region = region._replace(image=region.image.float())
-        target = None if new_label is None else new_label[number]
         resample(region, warp, new_image[number], target)
     return new_image, new_label

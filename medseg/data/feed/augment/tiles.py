@@ -52,6 +52,7 @@ class Tiles:
         d, h, w = self.size
         self.columns = max(1, round(math.sqrt(d * h / w)))
         self.rows = -(-d // self.columns)
+        self.half = torch.tensor(0.5 / self.columns)
         row = (self.columns + 1) * w
         picture = _memory.take((channels, self.rows, h, self.columns + 1, w), image)
         for axis, n in ((2, h), (4, w)):
@@ -68,32 +69,30 @@ class Tiles:
                 part = here[:, 1:-1, first - before : last - before, 1:-1]
                 part.copy_(image[:, first:last].transpose(1, 2))
         self.shape = (self.rows * h, self.columns * w)
+        self.units = [(1.0, 0.0), *((2 / n, 1 / n - 1) for n in self.shape)]
         self.pictures = [
             one.as_strided((1, 2, *self.shape), (0, w, row, 1), one.storage_offset())
             for one in picture
         ]
 
     def sample(self, places: Sequence[Tensor], out: Tensor) -> None:
-        """Write the values at `warp.coordinates` into ``out`` ``(C, n, J, K)``."""
+        """Write the values at `warp.coordinates` in ``units`` into ``out`` ``(C, n, J, K)``."""
         shape = out.shape[1:]
         _, h, w = self.size
-        below = places[0].floor()
-        between = places[0] - below
-        row = torch.mul(below, 1 / self.columns).add_(0.5 / self.columns).floor_()
+        depth, down, across = places
+        below = depth.floor()
+        between = (depth - below).expand(shape)
+        row = torch.add(self.half, below, alpha=1 / self.columns).floor_()
         column = below.sub_(row, alpha=self.columns)
-        grid = out.new_empty((*shape, 2))
-        for axis, (tile, size, whole) in enumerate(
-            ((column, w, self.shape[1]), (row, h, self.shape[0]))
-        ):
-            place = torch.add(places[2 - axis], tile, alpha=size).expand(shape)
-            first = torch.tensor(1 / whole - 1)
-            torch.add(first, place, alpha=2 / whole, out=grid[..., axis])
-        between = between.expand(shape)
+        # One coordinate after the other: written as pairs, they take twice as long.
+        grid = out.new_empty((2, *shape))
+        torch.add(across.expand(shape), column, alpha=w * self.units[2][0], out=grid[0])
+        torch.add(down.expand(shape), row, alpha=h * self.units[1][0], out=grid[1])
         for picture, target in zip(self.pictures, out, strict=True):
             # As a batch of rows: that is what several threads share.
             pair = F.grid_sample(
                 picture.expand(shape[0], -1, -1, -1),
-                grid,
+                grid.permute(1, 2, 3, 0),
                 padding_mode="border",
                 align_corners=False,
             )

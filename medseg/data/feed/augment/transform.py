@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from medseg.data.feed.batch import Batch, Sample
+from medseg.data.feed.seeds import generator
 
 P = TypeVar("P")
 
@@ -35,7 +36,7 @@ class BatchTransform(ABC, Generic[P]):
     def make_params(self, seeds: Tensor | Sequence[int], shape: Sequence[int]) -> list[P | None]:
         """Draw one entry per sample from ``seeds`` ``(B,)``; ``shape`` is ``(C, *S)``."""
         numbers = seeds.tolist() if isinstance(seeds, Tensor) else seeds
-        return [self.draw(np.random.default_rng(int(seed)), shape) for seed in numbers]
+        return [self.draw(generator(int(seed)), shape) for seed in numbers]
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Batch:

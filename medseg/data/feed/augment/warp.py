@@ -45,6 +45,13 @@ class Warp:
         linear = self.matrix[:, :-1]
         return self.field is None and bool((linear == np.diag(np.diag(linear))).all())
 
+    @property
+    def exact(self) -> bool:
+        """Whether voxels only change places: mirrors and quarter turns about the centre."""
+        parts = np.abs(self.matrix)
+        whole = bool(((parts == 0) | (parts == 1)).all()) and not parts[:, -1].any()
+        return self.field is None and whole and bool((parts.sum(axis=1) == 1).all())
+
     def origin(self, shape: Sequence[int], start: Sequence[int]) -> np.ndarray:
         """Give the input coordinates ``(ndim,)`` of the first output voxel, without the field.
 
@@ -118,11 +125,13 @@ def coordinates(
     device: torch.device,
     *,
     box: Sequence[slice] | None = None,
+    units: Sequence[tuple[float, float]] | None = None,
 ) -> Iterator[tuple[slice, list[Tensor]]]:
     """Yield slabs of the first axis and the input coordinates of their voxels.
 
     Coordinates count from a border of one voxel: 1 is the input's first voxel. They are kept
-    between 0 and ``n + 1``, where nothing of the input is left.
+    between 0 and ``n + 1``, where nothing of the input is left. They may share memory: whoever
+    gets them leaves them as they are.
 
     Args:
         warp: the map.
@@ -131,6 +140,8 @@ def coordinates(
         start: where the output's first voxel lies in the input.
         device: of the coordinates.
         box: the part of the output that is wanted; ``None``: all.
+        units: per input axis a factor and what is then added, for coordinates in another measure
+            than voxels; that costs nothing here.
 
     Yields:
         The slab, counted from the box's first row, and a float32 tensor per input axis; they
@@ -138,7 +149,9 @@ def coordinates(
     """
     ndim = len(shape)
     box = [slice(0, n) for n in shape] if box is None else list(box)
-    linear, origin = warp.matrix[:, :-1], warp.origin(shape, start) + 1
+    factor, zero = np.asarray([(1.0, 0.0)] * ndim if units is None else units, dtype=float).T
+    linear = warp.matrix[:, :-1] * factor[:, None]
+    origin = (warp.origin(shape, start) + 1) * factor + zero
     lines = [
         torch.arange(part.start, part.stop, device=device, dtype=torch.float32).view(
             [-1 if a == axis else 1 for a in range(ndim)]
@@ -170,7 +183,9 @@ def coordinates(
                 place = lines[0][slab] * float(linear[row, 0]) + place
             if bend is not None:
                 place = bend(row, slab) + place
-            places.append(place.clamp(0, n + 1) if beyond[row] else place)
+            if beyond[row]:
+                place = place.clamp(float(zero[row]), float((n + 1) * factor[row] + zero[row]))
+            places.append(place)
         yield slab, places
 
 

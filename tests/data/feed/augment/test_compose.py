@@ -96,7 +96,8 @@ def test_surroundings_are_not_changed():
 def test_margin_is_asked_for_by_deformations_at_the_head_only():
     shape = (1, 20, 20, 20)
     assert Compose([]).margin(0, shape) is None
-    assert Compose([Mirror(), Affine(p_rotation=1)]).margin(0, shape) is None
+    assert Compose([Gamma(), Affine(p_rotation=1)]).margin(0, shape) is None
+    assert Compose([Mirror(p=1)]).margin(0, shape) is None
     assert Compose([Affine(p_rotation=0, p_scale=0)]).margin(0, shape) is None
     assert Compose([Affine(p_rotation=0, p_scale=1, scale=(1.2, 1.4))]).margin(0, shape) is None
     wanted = Compose([Affine(p_rotation=1, rotation=45, scale=(0.3, 0.4))]).margin(0, shape)

@@ -15,8 +15,8 @@ def test_the_light_set_turns_thick_slices_in_plane_only():
     assert affine.axes == (1, 2)
 
 
-def test_the_default_set_has_nnunets_order_probabilities_and_ranges():
-    affine, noise, blur, brightness, contrast, low, inverted, gamma, mirror = default((96, 96, 96))
+def test_the_default_set_has_nnunets_probabilities_and_ranges():
+    affine, mirror, noise, blur, brightness, contrast, low, inverted, gamma = default((96, 96, 96))
     assert (affine.rotation, affine.p_rotation, affine.axes) == (30.0, 0.2, None)
     assert (affine.scale, affine.p_scale, affine.isotropic) == ((0.7, 1.4), 0.2, True)
     assert (affine.shear, affine.translation) == (0, 0)
@@ -33,5 +33,5 @@ def test_the_default_set_has_nnunets_order_probabilities_and_ranges():
 
 
 def test_thick_slices_lose_resolution_in_plane_only():
-    affine, *_, low, _, _, _ = default((16, 96, 96), spacing=(5, 1, 1))
+    affine, *_, low, _, _ = default((16, 96, 96), spacing=(5, 1, 1))
     assert (affine.rotation, affine.axes, low.axes) == (180.0, (1, 2), (1, 2))

@@ -12,8 +12,6 @@ from medseg.data.feed.augment import (
     GaussianBlur,
     GaussianNoise,
     LowResolution,
-    Mirror,
-    QuarterTurn,
 )
 from medseg.data.feed.augment.blur import blur
 from medseg.data.feed.augment.draws import factors
@@ -124,52 +122,14 @@ def test_low_resolution_is_nearest_then_trilinear_interpolation(zoom, axes):
     coarse = torch.nn.functional.interpolate(x, size=sizes, mode="nearest-exact")
     expected = torch.nn.functional.interpolate(coarse, size=x.shape[2:], mode="trilinear")
     out, _ = LowResolution(axes=axes).apply(x, None, [{0: zoom}])
-    torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
+    # Neighbours are up to 20 apart, and places are rounded to a millionth of a voxel.
+    torch.testing.assert_close(out, expected, atol=5e-5, rtol=0)
 
 
 def test_low_resolution_of_a_constant_is_that_constant():
     x = torch.full((1, 2, 9, 7, 5), 4.0)
     out, _ = LowResolution().apply(x, None, [{0: 0.55, 1: 0.9}])
     torch.testing.assert_close(out, x)
-
-
-def test_mirrors_are_exact_and_those_of_monai():
-    from monai.transforms.spatial.array import Flip
-
-    x = image_of(3, 2, 5, 6, 7)
-    label = torch.randint(0, 4, (3, 1, 5, 6, 7), dtype=torch.uint8)
-    out, out_label = Mirror().apply(x, label, [(0, 2), None, (1,)])
-    np.testing.assert_array_equal(out[0].numpy(), np.asarray(Flip((0, 2))(x[0])))
-    np.testing.assert_array_equal(out_label[0].numpy(), np.asarray(Flip((0, 2))(label[0])))
-    assert torch.equal(out[1], x[1])
-    assert torch.equal(out_label[2], label[2].flip(2))
-
-
-def test_mirror_draws_each_axis_evenly():
-    draws = Mirror(axes=(0, 2)).make_params(range(1000), (1, 4, 4, 4))
-    assert set(draws) == {None, (0,), (2,), (0, 2)}
-    assert np.mean([d is not None and 2 in d for d in draws]) == pytest.approx(0.5, abs=0.05)
-
-
-def test_mirror_axes_must_exist():
-    with pytest.raises(InputError, match="axes do not fit"):
-        Mirror(axes=(0, 2)).make_params([0], (1, 4, 4))
-
-
-def test_quarter_turns_are_exact_and_only_in_square_planes():
-    turn = QuarterTurn(p=1)
-    x, label = image_of(1, 2, 6, 6, 7), torch.randint(0, 4, (1, 1, 6, 6, 7), dtype=torch.uint8)
-    seen = set()
-    for seed in range(20):
-        (params,) = turn.make_params([seed], (2, 6, 6, 7))
-        assert params[:2] == (0, 1)
-        out, out_label = turn.apply(x, label, [params])
-        np.testing.assert_array_equal(out.numpy(), np.rot90(x.numpy(), params[2], (2, 3)))
-        assert torch.equal(out_label, label.rot90(params[2], (2, 3)))
-        seen.add(params[2])
-    assert seen == {1, 2, 3}
-    assert QuarterTurn(p=1, spacing=(1, 2, 1)).make_params([0], (2, 6, 6, 7)) == [None]
-    assert QuarterTurn(p=1, axes=(0, 2)).make_params([0], (2, 6, 6, 7)) == [None]
 
 
 def test_factors_are_as_often_above_one_as_below_and_never_beyond_the_range():
