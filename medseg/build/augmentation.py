@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.plan import preset
+from medseg.labels import LabelScheme
 from medseg.planning.mirroring import mirrored_in_training
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
@@ -20,14 +21,14 @@ _LONG_BUDGET, _LONG_STEPS, _LONG_EPOCHS = 600.0, 1500, 30
 
 
 def build_augmentation(
-    recipe: Recipe, plan: Plan, names: Iterable[str], *, trust: Sequence[str] = ()
+    recipe: Recipe, plan: Plan, labels: LabelScheme, *, trust: Sequence[str] = ()
 ) -> list[BatchTransform | LoaderTransform]:
     """Make the transforms of a training.
 
     Args:
         recipe: says which, by name or one by one.
         plan: patch, spacing and axes.
-        names: of the classes, which may know their side of the body.
+        labels: the classes, which may be named after a side of the body.
         trust: top-level packages whose own transforms may be imported.
 
     Raises:
@@ -47,7 +48,7 @@ def build_augmentation(
     axes: tuple[int, ...] = ()
     if not mild or _long(recipe):
         axes = mirrored_in_training(
-            plan.preprocessing.orientation, plan.patch_size, names, mild=mild
+            plan.preprocessing.orientation, plan.patch_size, labels.foreground, mild=mild
         )
     return list((light if mild else default)(plan.patch_size, spacing=spacing, mirror_axes=axes))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medseg.build.augmentation import build_augmentation
+from medseg.data.case import Dataset
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -17,16 +18,13 @@ if TYPE_CHECKING:
 def build_data(
     recipe: Recipe,
     plan: Plan,
+    dataset: Dataset,
     train: Sequence[FeedCase],
     val: Sequence[FeedCase],
     *,
-    names: Sequence[str] = (),
     trust: Sequence[str] = (),
 ) -> SegmentationDataModule:
-    """Make the feed: sampling, augmentation and loaders.
-
-    ``names`` are those of the classes: one that knows its side is not mirrored.
-    """
+    """Make the feed: sampling, augmentation and loaders."""
     from medseg.data.feed.datamodule import SegmentationDataModule
 
     return SegmentationDataModule(
@@ -36,7 +34,7 @@ def build_data(
         batch_size=plan.batch_size,
         steps_per_epoch=_epoch(recipe, -(-len(train) // plan.batch_size)),
         seed=recipe.seed,
-        augmentation=build_augmentation(recipe, plan, names, trust=trust),
+        augmentation=build_augmentation(recipe, plan, dataset.labels, trust=trust),
         num_workers=recipe.data.workers,
         cache=recipe.data.cache,
         spacing=plan.preprocessing.spacing,

@@ -39,8 +39,7 @@ def build_task(
         arguments["batch"] = plan.batch_dice
     optimizer = recipe.optimizer
     inference = plain(recipe.inference)
-    names = dataset.labels.foreground
-    transforms = build_augmentation(recipe, plan, names, trust=trust)
+    transforms = build_augmentation(recipe, plan, dataset.labels, trust=trust)
     mirrored = mirrored_axes(transforms, plan.patch_size)
     # Refuses what cannot be before a training; within it the clock runs, and one view has to do.
     mirrored_in_prediction(inference["mirror"], plan.preprocessing.orientation, mirrored)

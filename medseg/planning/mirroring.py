@@ -19,8 +19,8 @@ def left_right(orientation: str | None) -> int | None:
 
 def knows_side(names: Iterable[str]) -> bool:
     """Tell whether a class is named after a side of the body: ``left kidney``, ``lung_R``."""
-    # "LeftKidney" has two words, and so has "kidney2left".
-    words = (re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name) for name in names)
+    # "LeftKidney" has two words, and so has "kidney2left"; "L4" is a vertebra.
+    words = (re.findall(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}|[A-Za-z](?!\d)", name) for name in names)
     return any(word.lower() in _SIDES for found in words for word in found)
 
 
@@ -40,13 +40,11 @@ def mirrored_in_training(
         names: of the classes.
         mild: left–right only.
     """
-    across, sided = left_right(orientation), knows_side(names)
-    if mild or across is None:
-        axes = {across} if mild else set(range(len(patch_size)))
-        allowed = set() if sided else axes
-    else:
-        allowed = set(range(len(patch_size))) - ({across} if sided else set())
-    return tuple(axis for axis, n in enumerate(patch_size) if axis in allowed and n > 1)
+    across = left_right(orientation)
+    axes = {across} if mild else set(range(len(patch_size)))
+    if knows_side(names):
+        axes = set() if across is None else axes - {across}
+    return tuple(axis for axis, n in enumerate(patch_size) if axis in axes and n > 1)
 
 
 def mirrored_in_prediction(

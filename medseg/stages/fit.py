@@ -172,9 +172,7 @@ def _train(
     with quiet_libraries():
         build.seed_everything(job.recipe)
         task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
-        data = build.build_data(
-            on.recipe, plan, train, val, names=job.dataset.labels.foreground, trust=job.trust
-        )
+        data = build.build_data(on.recipe, plan, job.dataset, train, val, trust=job.trust)
         job.loggers = build.build_loggers(
             job.recipe,
             plan,
@@ -216,11 +214,13 @@ def _train(
 
 
 def _too_large(plan: Plan, device: torch.device) -> InputError:
+    half = plan.batch_size // 2
+    smaller = f"plan.batch_size={half}" if half else "a smaller plan.patch_size"
+    cases = "" if device.type == "cpu" else "; cases off the device: data.cache=ram"
     return InputError(
         f"the memory of {device} was not enough for this training",
         found=f"batches of {plan.batch_size} patches {list(plan.patch_size)}",
-        remedy=f"smaller batches: plan.batch_size={max(1, plan.batch_size // 2)}; cases off the "
-        "device: data.cache=ram; or close other programs",
+        remedy=f"{smaller}{cases}; or close other programs",
     )
 
 

@@ -61,7 +61,7 @@ class Setting:
         return build.build_task(self.recipe, self.plan, self.dataset)
 
     def data(self) -> Any:
-        return build.build_data(self.recipe, self.plan, self.cases, [])
+        return build.build_data(self.recipe, self.plan, self.dataset, self.cases, [])
 
     def trainer(self, folder: Path, data: Any) -> pl.Trainer:
         return build.build_trainer(

@@ -3,6 +3,7 @@
 import pytest
 
 from medseg.build.augmentation import build_augmentation, mirrored_axes
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
 from medseg.recipe import load_text
 
@@ -19,7 +20,8 @@ DATA = "data: {format: phantom, phantom: {cases: 2}}"
 
 def mirrored(text, names=("liver",)):
     recipe = load_text(f"{{{DATA}, {text}}}")
-    return mirrored_axes(build_augmentation(recipe, PLAN, names), PLAN.patch_size)
+    labels = LabelScheme({"background": 0} | {name: n for n, name in enumerate(names, 1)})
+    return mirrored_axes(build_augmentation(recipe, PLAN, labels), PLAN.patch_size)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_class_named_after_a_side_is_recognised(name):
     assert knows_side(["background", name])
 
 
-@pytest.mark.parametrize("name", ["liver", "Anterior", "aorta", "cleft", "bright spot", "LV"])
+@pytest.mark.parametrize("name", ["liver", "Anterior", "aorta", "cleft", "bright spot", "LV", "L4"])
 def test_other_names_know_no_side(name):
     assert not knows_side([name])
 
