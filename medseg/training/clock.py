@@ -192,8 +192,8 @@ class TrainingClock(pl.Callback):
         )
 
     def _refuse_too_short(self, trainer: pl.Trainer) -> None:
-        if self.budget is not None and trainer.num_val_batches:
-            cases = int(sum(trainer.num_val_batches))
+        cases = _validated_cases(trainer)
+        if self.budget is not None and cases:
             refuse_too_short(self.budget - self._leg, self.validation.expected, cases=cases)
 
     def on_train_batch_end(
@@ -216,7 +216,7 @@ class TrainingClock(pl.Callback):
         self._validation_started = self.now()
         if self.finished():
             self._end(trainer)
-        if not trainer.num_val_batches:
+        if not _validated_cases(trainer):
             self.validated()  # nothing to validate on: on_validation_end will not come
 
     def _note_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -304,3 +304,8 @@ class TrainingClock(pl.Callback):
         self._joint = None if joint is None else tuple(joint)
         if "validation" in state:
             self.validation.load_state_dict(state["validation"])
+
+
+def _validated_cases(trainer: pl.Trainer) -> int:
+    # A loader without cases counts as a loader: the list of their lengths is then not empty.
+    return int(sum(trainer.num_val_batches))

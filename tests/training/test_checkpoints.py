@@ -181,6 +181,18 @@ def test_without_validation_cases_the_last_weights_are_the_best(tmp_path):
     assert checkpoints.history() == []
 
 
+def test_without_validation_cases_checkpoints_are_written_no_more_often(tmp_path, monkeypatch):
+    written = []
+    save = Checkpoints._save_last
+    monkeypatch.setattr(
+        Checkpoints,
+        "_save_last",
+        lambda self, trainer: (written.append(trainer.global_step), save(self, trainer)),
+    )
+    fit(tmp_path, steps=16, val=0)
+    assert written == [4, 6, 10, 12, 16]  # every 4, and where a validation would have been
+
+
 def test_a_finished_run_that_is_resumed_changes_nothing(tmp_path, whole):
     before = state(whole)["state_dict"]
     again = fit(whole.folder.parent, resume=True)
