@@ -216,8 +216,10 @@ def main() -> None:
             recipe.write_text(_DEFAULT)
         if args.quick:
             overrides += ["plan.patch_size=16", "plan.features=[4, 8]"]
-        # Warm-up and timed steps, and one more so that the last validation lies outside.
-        overrides += [f"trainer.steps={steps + 5}", *args.overrides]
+        # Warm-up and timed steps, and a few more: no checkpoint is written in what is timed.
+        length = steps + 5
+        overrides += [f"trainer.steps={length}", f"trainer.validate_every={length}"]
+        overrides += args.overrides
         setting = Setting(load(str(args.recipe or recipe), overrides), args.device)
         figures, peaks = measure(setting, rounds=rounds, steps=steps, by=args.clock)
     patch = " x ".join(map(str, setting.plan.patch_size))
