@@ -40,8 +40,7 @@ class SegmentationTask(pl.LightningModule):
 
     Args:
         network: maps ``(B, C, *S)`` to logits ``(B, labels.num_outputs, *S)``; in training it may
-        return
-            several, finest first (deep supervision).
+            return several, finest first (deep supervision).
         labels: what the outputs mean.
         loss: maps logits and target to a scalar. The target is the index tensor ``(B, 1, *S)``, or
             with regions their masks ``(B, R, *S)``. Default: Dice + cross-entropy (regions: Dice +
@@ -50,10 +49,9 @@ class SegmentationTask(pl.LightningModule):
         schedule: learning-rate factor as a function of the elapsed fraction of the training.
         window: predicts a whole volume, ``(network, image) -> logits``; default: one forward pass.
         ema: decay of the averaged weights, which validation and prediction use; ``None``: raw
-        weights.
+            weights.
         description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild
-        the
-            network and its preprocessing (see `medseg.inference.checkpoint`).
+            the network and its preprocessing (see `medseg.inference.checkpoint`).
     """
 
     averaged: nn.Module | None

@@ -249,9 +249,8 @@ def test_validate_every_n_steps_is_kept_and_the_end_is_validated():
 def test_a_resumed_clock_goes_on_where_it_stopped():
     time = Time()
     first = TrainingClock(budget=100, now=time)
-    first._step, first._before = 30, 40.0
     second = TrainingClock(budget=100, now=time)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict({**first.state_dict(), "step": 30, "elapsed": 40.0})
     simulate(second, time, step_seconds=1, validation_seconds=1, start_step=30)
     assert time.seconds == pytest.approx(60, abs=2)
 
