@@ -20,7 +20,7 @@ class Muon(Optimizer):
 
     A kernel ``(out, in, *K)`` is read as the matrix ``(out, in · prod(K))``. Norms, biases, and
     kernels with fewer than ``min_channels`` input or output channels (the first layer and heads)
-    are stepped by AdamW with the same weight decay. On matrices it agrees with `torch.optim.Muon`,
+    are stepped by AdamW. On matrices it agrees with `torch.optim.Muon`,
     which takes nothing else. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon.
 
     Args:
@@ -33,6 +33,7 @@ class Muon(Optimizer):
         scale: ``adamw``: a step's root mean square is 0.2 · lr, as AdamW's is (Liu et al., arXiv
             2502.16982); ``original``: lr · sqrt(max(1, out / in)).
         adamw_lr: learning rate of what AdamW steps; ``None``: ``lr``.
+        adamw_weight_decay: of what AdamW steps; ``None``: ``weight_decay``.
         betas: of AdamW.
         eps: of AdamW.
         min_channels: narrower kernels are left to AdamW.
@@ -49,6 +50,7 @@ class Muon(Optimizer):
         steps: int = 5,
         scale: Literal["adamw", "original"] = "adamw",
         adamw_lr: float | None = None,
+        adamw_weight_decay: float | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         min_channels: int = 8,
@@ -77,8 +79,9 @@ class Muon(Optimizer):
             if wide:
                 groups.append({**group, "params": wide, "orthogonal": True})
             if rest:
-                rate = {} if adamw_lr is None else {"lr": adamw_lr}
-                groups.append({**group, **rate, "params": rest, "orthogonal": False})
+                own = {"lr": adamw_lr, "weight_decay": adamw_weight_decay}
+                own = {key: value for key, value in own.items() if value is not None}
+                groups.append({**group, **own, "params": rest, "orthogonal": False})
         super().__init__(groups, defaults)
 
     @torch.no_grad()

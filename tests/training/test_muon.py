@@ -74,6 +74,14 @@ def test_norms_biases_first_layer_and_heads_are_stepped_as_adamw_steps_them():
         torch.testing.assert_close(a, b)
 
 
+def test_kernels_alone_can_be_decayed():
+    network = nn.Sequential(nn.Conv2d(1, 16, 3), nn.InstanceNorm2d(16, affine=True))
+    network.append(nn.Conv2d(16, 16, 3, bias=False))
+    optimizer = Muon(network.parameters(), weight_decay=0.5, adamw_weight_decay=0.0)
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert [decays[id(p)] for p in network.parameters()] == [0.0, 0.0, 0.0, 0.0, 0.5]
+
+
 def test_most_weights_of_a_network_are_orthogonalised_and_it_learns():
     torch.manual_seed(0)
     network = ResidualUNet(
