@@ -1,9 +1,76 @@
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+# Of the synthetic EchoNet-Dynamic: rows and columns; the ventricle's centre (x, y), and its half
+# axes in either traced frame.
+SHAPE = (48, 64)
+CENTRE = (32.0, 24.0)
+HALF_AXES = {2: (12.0, 18.0), 5: (8.0, 13.0)}
+
+
+def chords(half: tuple[float, float], count: int = 20) -> list[tuple[float, ...]]:
+    """Trace an upright ellipse as EchoNet does: its long axis, then chords from top to bottom."""
+    (x, y), (a, b) = CENTRE, half
+    rows = [(x, y - b, x, y + b)]
+    for height in np.linspace(-0.95, 0.95, count):
+        across = a * np.sqrt(1 - height**2)
+        rows.append((x - across, y + height * b, x + across, y + height * b))
+    return rows
+
+
+class EchoNet:
+    """A synthetic EchoNet-Dynamic, which tests may spoil before it is written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.splits = {"0XA1": "TRAIN", "0XB2": "TRAIN", "0XC3": "VAL", "0XD4": "TEST"}
+        self.traced = list(self.splits)
+        self.frames = 7
+
+    def write(self) -> Path:
+        """Write videos and tables."""
+        av = pytest.importorskip("av", reason="PyAV is not installed")
+        (self.root / "Videos").mkdir(parents=True)
+        for name in self.splits:
+            self._video(av, self.root / "Videos" / f"{name}.avi")
+        self._table(
+            "FileList.csv",
+            "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split",
+            [(n, 60, 30, 80, *SHAPE, 50, self.frames, s) for n, s in self.splits.items()],
+        )
+        self._table(
+            "VolumeTracings.csv",
+            "FileName,X1,Y1,X2,Y2,Frame",
+            [
+                (f"{name}.avi", *chord, frame)
+                for name in self.traced
+                for frame, half in HALF_AXES.items()
+                for chord in chords(half)
+            ],
+        )
+        return self.root
+
+    def _video(self, av, path: Path) -> None:
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("mjpeg", rate=50)
+            stream.width, stream.height, stream.pix_fmt = SHAPE[1], SHAPE[0], "yuvj420p"
+            for number in range(self.frames):
+                # Each frame has a brightness of its own, so that a wrong one is noticed.
+                grey = np.full((*SHAPE, 3), 20 + 30 * number, dtype=np.uint8)
+                for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")):
+                    file.mux(packet)
+            for packet in stream.encode():
+                file.mux(packet)
+
+    def _table(self, name: str, header: str, rows: list[tuple]) -> None:
+        with (self.root / name).open("w", newline="") as file:
+            csv.writer(file).writerows([header.split(","), *rows])
 
 
 @pytest.fixture
@@ -20,3 +87,9 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture
+def echonet_data(tmp_path):
+    """Give a synthetic EchoNet-Dynamic, not yet written."""
+    return EchoNet(tmp_path / "EchoNet-Dynamic")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme, is_foreground
 
 BRATS = LabelScheme(
     {"background": 0, "NCR": 1, "ED": 2, "ET": 4},
@@ -93,3 +93,44 @@ def test_more_labels_than_a_byte_holds_are_refused():
 
 def test_dictionary_round_trip():
     assert LabelScheme.from_dict(BRATS.to_dict()) == BRATS
+    assert LabelScheme.from_dict(SCRIBBLES.to_dict()) == SCRIBBLES
+    assert "ignore" not in BRATS.to_dict()
+
+
+SCRIBBLES = LabelScheme({"background": 0, "a": 1, "b": 2}, ignore=9)
+
+
+def test_an_ignored_value_has_an_index_and_no_output():
+    assert SCRIBBLES.to_index(np.array([0, 1, 2, 9])).tolist() == [0, 1, 2, IGNORED]
+    assert SCRIBBLES.num_outputs == 3
+    assert SCRIBBLES.foreground == ("a", "b")
+    assert SCRIBBLES.region_indices() == ((1,), (2,))
+
+
+def test_ignored_values_and_indices_are_inverse():
+    values = np.array([9, 0, 2, 1])
+    assert SCRIBBLES.to_value(SCRIBBLES.to_index(values)).tolist() == values.tolist()
+    far = LabelScheme({"a": 1, "b": 2_000_000_000}, ignore=-1)
+    values = np.array([-1, 0, 1, 2_000_000_000])
+    assert far.to_value(far.to_index(values)).tolist() == values.tolist()
+
+
+def test_without_an_ignore_label_its_value_is_undeclared():
+    with pytest.raises(InputError, match="not declared"):
+        LabelScheme({"a": 1, "b": 2}).to_index(np.array([0, 9]))
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_an_ignore_label_that_is_also_a_class_is_refused_with_the_reason(value):
+    with pytest.raises(InputError, match="neither learnt nor scored") as caught:
+        LabelScheme({"a": 1}, ignore=value)
+    assert "value_map" in caught.value.remedy
+
+
+def test_a_region_of_the_ignored_value_is_refused():
+    with pytest.raises(InputError, match="declared"):
+        LabelScheme({"a": 1, "b": 2}, {"R": (1, 9), "S": (2,)}, ignore=9)
+
+
+def test_foreground_is_what_belongs_to_a_class():
+    assert is_foreground(np.array([0, 1, 2, IGNORED])).tolist() == [False, True, True, False]

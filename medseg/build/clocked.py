@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+from medseg.build.needs import needs_of
 from medseg.networks.topology import counts_per_stage, published_blocks
 from medseg.planning.cost import Speed, convolutions, step_flops
 from medseg.planning.fast import Rung, at, climb
@@ -43,7 +44,12 @@ def by_clock(
 
 
 def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int) -> float:
-    """Foretell the seconds of a step from arithmetic; networks of others count as a plain U-Net."""
+    """Foretell the seconds of a step from arithmetic; networks of others count as a plain U-Net.
+
+    What a network reads around its patch counts as part of the patch.
+    """
+    # Neighbouring slices are channels of the first convolution, and nothing after it.
+    read = needs_of(recipe, replace(plan, neighbours=0)).input_size(plan.patch_size)
     stages = len(plan.features)
     blocks = None
     if recipe.network.name == "residual_unet":
@@ -54,16 +60,16 @@ def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int) 
             else counts_per_stage("blocks_per_stage", given, stages)
         )
     network = convolutions(
-        plan.patch_size,
+        read,
         plan.strides,
         plan.kernels,
         plan.features,
-        in_channels=len(plan.preprocessing.normalisation),
+        in_channels=len(plan.preprocessing.normalisation) * (2 * plan.neighbours + 1),
         num_classes=num_classes,
         blocks=blocks,
     )
     flops = step_flops(network, batch_size=plan.batch_size)
-    shape = (plan.patch_size, plan.strides, plan.features)
+    shape = (read, plan.strides, plan.features)
     values = (
         plain_activations(*shape, num_classes=num_classes)
         if blocks is None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medseg.data import formats
 from medseg.data.case import Dataset
+from medseg.data.formats import echonet
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 
@@ -20,7 +22,7 @@ def plain(section: Any) -> dict[str, Any]:
 def build_dataset(
     recipe: Recipe, run_dir: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> Dataset:
-    """Read the data set; phantoms are written into the run folder first.
+    """Read the data set; phantoms, and frames of videos, are written into the run folder first.
 
     Raises:
         InputError: the folder is missing, or is not what the recipe says.
@@ -35,15 +37,20 @@ def build_dataset(
             file=recipe.at("data"),
             remedy="add data.root=FOLDER",
         )
-    channels = data.channels
-    return formats.read(
+    channels, labels = data.channels, data.labels
+    notes: tuple[str, ...] = ()
+    if videos := _of_videos(Path(root), layout):
+        root, notes = _frames(Path(root), run_dir, progress)
+        layout, labels = "datalist", labels or echonet.LABELS
+    found = formats.read(
         root,
         format=layout,
         channels=None if channels is None else tuple(channels),
-        labels=data.labels,
+        labels=labels,
         regions=data.regions,
         options=format_options(recipe),
     )
+    return replace(found, format=echonet.NAME, notes=(*notes, *found.notes)) if videos else found
 
 
 def format_options(recipe: Recipe) -> dict[str, Any]:
@@ -57,6 +64,7 @@ def format_options(recipe: Recipe) -> dict[str, Any]:
         "image_pattern",
         "label_pattern",
         "datalist",
+        "held_out",
     )
     data = recipe.data.model_dump(mode="json")
     return {key: data[key] for key in keys if data[key]}
@@ -66,6 +74,22 @@ def portable_options(recipe: Recipe) -> dict[str, Any]:
     """Return `format_options` without what comes from the environment: checkpoints travel."""
     written = recipe.to_dict()["data"]
     return {k: v for k, v in format_options(recipe).items() if "${" not in str(written[k])}
+
+
+def _of_videos(root: Path, layout: str) -> bool:
+    if layout == "auto":
+        return root.is_dir() and echonet.recognise(root) is not None
+    return layout == echonet.NAME
+
+
+def _frames(
+    root: Path, run_dir: Path, progress: Callable[[int, int], None] | None
+) -> tuple[str, tuple[str, ...]]:
+    from medseg.data.prepare.echonet import extract, state_of
+
+    folder = run_dir / f"{echonet.NAME}_{state_of(root)}"
+    notes = extract(root, folder, progress=progress)
+    return str(folder), notes
 
 
 def _phantom(recipe: Recipe, run_dir: Path, progress: Callable[[int, int], None] | None) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medseg.build.augmentation import build_augmentation
+from medseg.build.needs import needs_of
 from medseg.data.case import Dataset
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
@@ -31,6 +32,7 @@ def build_data(
         train,
         val,
         patch_size=plan.patch_size,
+        context=needs_of(recipe, plan).context,
         batch_size=plan.batch_size,
         steps_per_epoch=_epoch(recipe, -(-len(train) // plan.batch_size)),
         seed=recipe.seed,

@@ -8,7 +8,7 @@ from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.device import GIB, device_name
-from medseg.build.plan import needs_of
+from medseg.build.needs import needs_of
 from medseg.build.task import build_task
 from medseg.data.case import Dataset
 from medseg.errors import InputError
@@ -202,11 +202,11 @@ class _Search:
         if load.patch_size not in self._counted:
             plan = fit_plan(self.plan, load)
             network = without_values(self.recipe, plan, self.dataset, trust=self.trust)
-            shape = (1, len(plan.preprocessing.normalisation), *plan.patch_size)
-            counted = saved_bytes(network, shape)
+            read = needs_of(self.recipe, plan).input_size(plan.patch_size)
+            counted = saved_bytes(network, (1, len(plan.preprocessing.normalisation), *read))
             if counted is None:
                 counted = _PER_ACTIVATION * plain_activations(
-                    plan.patch_size,
+                    read,
                     plan.strides,
                     plan.features,
                     num_classes=self.dataset.labels.num_outputs,
@@ -237,7 +237,7 @@ class _Search:
         batch = synthetic_batch(
             plan.batch_size,
             len(plan.preprocessing.normalisation),
-            plan.patch_size,
+            needs_of(self.recipe, plan).input_size(plan.patch_size),
             num_labels=len(self.dataset.labels.values),
         )
         return dry_step(task, batch, device=self.device, precision=self.precision)

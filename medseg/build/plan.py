@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.build.clocked import by_clock
+from medseg.build.needs import needs_of
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.networks.needs import NetworkNeeds, needs
@@ -25,9 +26,6 @@ from medseg.recipe import Recipe
 # Trainings up to this long get the small network that is useful after minutes.
 SHORT_SECONDS = 3600.0
 SHORT_STEPS = 5000
-
-# Losses of ours that Dice is a part of.
-_DICE = ("dice", "dice_ce", "dice_bce")
 
 # They decide what is planned; the other keys of `plan` replace what was.
 CHOICES = ("configuration", "preset")
@@ -56,10 +54,10 @@ def build_plan(
     network = recipe.network
     channels = recipe.data.channels
     make = partial(
-        plan,
+        _with_room,
+        recipe,
         fingerprint,
         modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
-        needs=needs(network.name, dict(network.arguments), spatial_dims=fingerprint.spatial_dims),
         overrides={**(edits or {}), **plan_overrides(recipe)},
         configuration=recipe.plan.configuration,
     )
@@ -72,24 +70,32 @@ def build_plan(
     except InputError as error:
         error.file = error.file or (file if edits else recipe.at("plan"))
         raise
-    _refuse_patch(recipe, planned.plan)
+    wanted = needs_of(recipe, planned.plan)
+    _refuse_patch(recipe, planned.plan, wanted)
     reasons = dict(planned.reasons)
+    if any(wanted.context):
+        around = " x ".join(map(str, wanted.context))
+        reasons["patch_size"] += f"; {network.name} reads {around} voxels more on each side"
     for key, name in _unused(recipe).items():
         reasons[key] += f"; {name} takes no notice of it"
     return replace(planned, reasons=reasons)
 
 
-def needs_of(recipe: Recipe, plan: Plan) -> NetworkNeeds:
-    """Tell what the recipe's network, built for a plan, wants of its input."""
+def _with_room(recipe: Recipe, fingerprint: Fingerprint, **options: Any) -> Planned:
+    """Plan with room for what the network reads around its patch.
+
+    How much that is may follow from the plan's strides; then the first plan allows for too much.
+    """
     network = recipe.network
-    arguments = dict(network.arguments)
-    if network.home == "medseg":
-        arguments.setdefault("strides", plan.strides)
-    return needs(network.name, arguments, spatial_dims=plan.spatial_dims)
+    most = needs(network.name, dict(network.arguments), spatial_dims=fingerprint.spatial_dims)
+    planned = plan(fingerprint, needs=most, **options)
+    context = needs_of(recipe, planned.plan).context
+    if context == most.context:
+        return planned
+    return plan(fingerprint, needs=replace(most, context=context), **options)
 
 
-def _refuse_patch(recipe: Recipe, plan: Plan) -> None:
-    wanted = needs_of(recipe, plan)
+def _refuse_patch(recipe: Recipe, plan: Plan, wanted: NetworkNeeds) -> None:
     problem = wanted.problem(plan.patch_size)
     if problem:
         raise InputError(
@@ -106,7 +112,7 @@ def _unused(recipe: Recipe) -> dict[str, str]:
     unused = dict.fromkeys(ignored(network.name), network.name)
     if loss.arguments.get("batch") is not None:
         unused["batch_dice"] = f"loss.batch: {str(loss.arguments['batch']).lower()}"
-    elif loss.name not in _DICE:
+    elif loss.home != "medseg" or "batch" not in loss.defaults:
         unused["batch_dice"] = f"the loss {loss.name}"
     return unused
 

@@ -53,6 +53,7 @@ def build_task(
             trust=trust,
             num_classes=dataset.labels.num_outputs,
             spatial_dims=plan.spatial_dims,
+            spacing=plan.preprocessing.spacing,
         ),
         optimizer=optimizer_factory(optimizer.resolve(trust=trust), optimizer.arguments),
         schedule=recipe.schedule.resolve(trust=trust)(**recipe.schedule.arguments),
@@ -89,11 +90,12 @@ def build_network(
 
     component = recipe.network
     cls = registry.resolve(component.name, trust=trust)
+    channels = len(plan.preprocessing.normalisation)
     arguments = registry.plan_arguments(
         component.name,
         cls,
         spatial_dims=plan.spatial_dims,
-        in_channels=len(plan.preprocessing.normalisation),
+        in_channels=channels * (2 * plan.neighbours + 1),
         num_classes=dataset.labels.num_outputs,
         patch_size=plan.patch_size,
         strides=plan.strides,
@@ -102,11 +104,13 @@ def build_network(
         arguments=component.arguments,
     )
     record = registry.record(component.name, arguments)
+    if plan.neighbours and plan.slice_axis is not None:
+        record = registry.with_neighbours(record, axis=plan.slice_axis, neighbours=plan.neighbours)
     network = registry.create(**record, trust=trust)
     if component.home != "medseg":
         probe(
             network,
-            in_channels=len(plan.preprocessing.normalisation),
+            in_channels=channels,
             num_classes=dataset.labels.num_outputs,
             size=plan.patch_size,
         )

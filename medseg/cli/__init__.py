@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,12 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done. 1: a fault of medseg's own, with its traceback. 2: the user's input or machine, with
     what mends it. 130: interrupted by Ctrl-C.
     """
-    try:
+
+    def act() -> int | None:
         from medseg.cli.parser import parse
 
         arguments = parse(argv)
+        return arguments.act(arguments)
+
+    return guarded(act)
+
+
+def guarded(act: Callable[[], int | None]) -> int:
+    """Call ``act``, say what went wrong, and return an exit code as `main` does."""
+    try:
         with _terminable():
-            return arguments.act(arguments) or OK
+            return act() or OK
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_FAULT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.cli.output import reporter
@@ -31,3 +32,27 @@ def open_job(arguments: Namespace) -> Job:
         trust=trust,
         overwrite=arguments.overwrite,
     )
+
+
+def open_fold(
+    arguments: Namespace,
+    fold: int,
+    *,
+    overwrite: bool | None = None,
+    place: Sequence[str] = (),
+) -> Job:
+    """Open the job of one fold, whatever fold the recipe trains.
+
+    Args:
+        arguments: of the verb.
+        fold: its number.
+        overwrite: instead of what the arguments say.
+        place: more overrides, such as those that name a device.
+
+    Raises:
+        InputError: see `open_job`.
+    """
+    changed = {**vars(arguments), "overrides": [*arguments.overrides, *place, f"data.fold={fold}"]}
+    if overwrite is not None:
+        changed["overwrite"] = overwrite
+    return open_job(Namespace(**changed))

@@ -53,6 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
     _verbs_of_a_run(verb)
     _predict(verb("predict", "Write masks on the grid of the input files."))
     _evaluate(verb("evaluate", "Compare masks with references, case by case."))
+    _compare(verb("compare", "Compare the scores of two runs, case by case."))
+    _choose(verb("choose", "Find the cross-validated run, or pair of runs, that segments best."))
+    _describe(verb("describe", "Say what a network is made of: layers, cost, receptive field."))
     _verbs_of_recipes(verb)
     _verbs_of_data(verb)
     return parser
@@ -62,6 +65,11 @@ def _verbs_of_a_run(verb: Verb) -> None:
     run = verb("run", "All stages of a recipe; done ones are skipped.")
     _recipe(run)
     _extend(run)
+    run.add_argument(
+        "--each-fold",
+        action="store_true",
+        help="train every fold, on several GPUs side by side, and score them together",
+    )
     inspect = verb("inspect", "Say what the data are, and what is odd in them.")
     _recipe(inspect, what="recipe or data folder")
     _recipe(verb("plan", "Write plan.yaml: what follows from the data."))
@@ -76,6 +84,15 @@ def _predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
     predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
     predict.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder for the masks")
+    predict.add_argument(
+        "--with",
+        dest="with_runs",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="average with another run or checkpoint; may be repeated",
+    )
     predict.add_argument(
         "--format", default=None, help="data format that groups the files (default: the run's)"
     )
@@ -109,6 +126,61 @@ def _evaluate(evaluate: argparse.ArgumentParser) -> None:
         help="read a value of the files as another label: 255=1",
     )
     evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def _compare(compare: argparse.ArgumentParser) -> None:
+    compare.add_argument("run_a", type=Path, metavar="RUN_A", help="run folder or metrics.json")
+    compare.add_argument("run_b", type=Path, metavar="RUN_B", help="run folder or metrics.json")
+    compare.add_argument(
+        "--metric", choices=("dice", "iou", "hd95"), default="dice", help="what to compare"
+    )
+
+
+def _describe(describe: argparse.ArgumentParser) -> None:
+    describe.add_argument(
+        "subject", metavar="NAME|RECIPE|CKPT", help="a network, a recipe, a checkpoint or a run"
+    )
+    describe.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="override a value of the recipe"
+    )
+    named = describe.add_argument_group("of a network by its name")
+    named.add_argument("--spatial-dims", type=int, choices=(2, 3), help="default: 3")
+    named.add_argument("--channels", type=_positive, metavar="N", help="of the input; default: 1")
+    named.add_argument("--classes", type=_positive, metavar="N", help="default: 2")
+    named.add_argument(
+        "--patch", type=_positive, nargs="+", metavar="N", help="voxels per axis of the input"
+    )
+    named.add_argument(
+        "--features", type=_positive, nargs="+", metavar="N", help="channels per stage"
+    )
+    named.add_argument(
+        "--set", action="append", metavar="KEY=VALUE", help="another argument of the network"
+    )
+    describe.add_argument("--picture", type=Path, metavar="FILE", help="draw it: .png or .svg")
+    describe.add_argument("--overwrite", action="store_true", help="replace an existing picture")
+    _trust(describe)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
+    return int(text)
+
+
+def _choose(choose: argparse.ArgumentParser) -> None:
+    choose.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run folders, two or more"
+    )
+    choose.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder for choice.json, and for masks and scores of the pairs",
+    )
+    choose.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    _shared(choose)
 
 
 def _verbs_of_recipes(verb: Verb) -> None:

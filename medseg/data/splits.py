@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from medseg.atomic import write_text
 from medseg.data.case import Case
+from medseg.data.stratification import deal
 from medseg.errors import InputError, did_you_mean
 
 Split = dict[str, list[str]]
@@ -28,16 +29,25 @@ def evenly(items: Sequence[T], most: int | None) -> list[T]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def make_splits(cases: Sequence[Case], folds: int, *, seed: int = 12345) -> list[Split]:
+def make_splits(
+    cases: Sequence[Case],
+    folds: int,
+    *,
+    seed: int = 12345,
+    labels: Mapping[str, Collection[str]] | None = None,
+) -> list[Split]:
     """Deal the cases out to folds; every case is validated exactly once.
 
-    Cases of one ``group`` stay together, and the folds' sizes differ by no more than the groups
-    force them to. The result depends on ids, groups and ``seed`` only, not on the cases' order.
+    Cases of one ``group`` stay together, and the folds are equally large as far as the groups let
+    them. Where labels occur in some cases only, each fold gets its share of them, see
+    `medseg.data.stratification.deal`. The result depends on ids, groups, labels and ``seed`` only,
+    not on the cases' order.
 
     Args:
         cases: the labelled cases.
         folds: number of folds, at least 2.
         seed: nnU-Net's default.
+        labels: case id -> the labels that occur in it; ``None`` counts all cases as alike.
 
     Raises:
         InputError: fewer than two folds, or fewer groups than folds.
@@ -63,11 +73,9 @@ def make_splits(cases: Sequence[Case], folds: int, *, seed: int = 12345) -> list
         )
     names = sorted(groups)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    # Large groups first, each to the emptiest fold; the sort is stable, so equals stay shuffled.
+    # Large groups first, while folds have room; the sort is stable, so equals stay shuffled.
     order.sort(key=lambda name: -len(groups[name]))
-    val: list[list[str]] = [[] for _ in range(folds)]
-    for name in order:
-        min(val, key=len).extend(groups[name])
+    val = deal(groups, folds, order=order, labels=labels)
     everyone = [case_id for members in groups.values() for case_id in members]
     return [
         {"train": sorted(set(everyone) - set(held_out)), "val": sorted(held_out)}

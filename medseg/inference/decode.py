@@ -51,9 +51,14 @@ class RunningDecoder:
 
     Feed `add` the outputs in the scheme's order; `index` is then what `decode` gives. With many
     classes on a large grid the whole stack would not fit (100 classes on 512x512x900: 94 GB).
+
+    Args:
+        scheme: what the outputs mean.
+        threshold: a region is where its output exceeds this: 0 for logits, 0.5 for probabilities.
     """
 
-    def __init__(self, scheme: LabelScheme) -> None:
+    def __init__(self, scheme: LabelScheme, *, threshold: float = 0.0) -> None:
+        self._threshold = threshold
         self._index: Tensor | None = None
         self._best: Tensor | None = None
         self._exclusive = not scheme.regions
@@ -66,7 +71,7 @@ class RunningDecoder:
         self._seen = 0
 
     def add(self, channel: Tensor) -> None:
-        """Take the next output's logits ``(…)``; all of one shape."""
+        """Take the next output's logits, or probabilities, ``(…)``; all of one shape."""
         code = self._codes[self._seen]
         self._seen += 1
         if self._index is None:
@@ -75,7 +80,7 @@ class RunningDecoder:
                 self._best = channel
                 return
         if self._best is None:
-            self._index[channel > 0] = code
+            self._index[channel > self._threshold] = code
             return
         better = channel > self._best
         self._index[better] = code

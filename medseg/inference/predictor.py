@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medseg.data.case import Case, LabelVolume, Volume
+from medseg.data.case import Volume
 from medseg.data.prepare.preprocess import preprocess
-from medseg.data.prepare.reading import read_image
 from medseg.data.prepare.steps import Step
-from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
 from medseg.inference.device import autocast, choose_device, windows_at_once
-from medseg.inference.images import Frame, receive
+from medseg.inference.images import Frame
 from medseg.inference.memory import is_out_of_memory, within_memory
-from medseg.inference.prediction import Prediction, check_target
-from medseg.inference.restore import restore, restore_probabilities
+from medseg.inference.restore import probability_channels, restore, restore_probabilities
+from medseg.inference.segmenter import Segmenter
 from medseg.inference.window import SlidingWindow
 from medseg.labels import LabelScheme
 from medseg.planning.mirroring import mirrored_in_prediction
@@ -31,7 +30,7 @@ from medseg.planning.plan import PreprocessingPlan
 _log = logging.getLogger(__name__)
 
 
-class Predictor:
+class Predictor(Segmenter):
     """Preprocesses an image, runs one or several networks and brings the mask back.
 
     Logits of several networks (the folds of a run) are averaged. Those that do not fit a GPU's
@@ -132,78 +131,41 @@ class Predictor:
             mirror=_mirrored(first, mirror),
         )
 
-    def __call__(
-        self,
-        image: Any,
-        *,
-        spacing: Sequence[float] | float | None = None,
-        affine: np.ndarray | None = None,
-        probabilities: bool = False,
-    ) -> Any:
-        """Segment one image; the result is of the image's kind.
-
-        Args:
-            image: a NumPy array or torch tensor ``(C, *S)``, or ``(*S)`` for one channel; a MONAI
-                MetaTensor ``(C, *S)``; a SimpleITK image (channels as vector components or as the
-                fourth axis); a path, or a list of paths with one per channel.
-            spacing: mm per axis of an array. Without it and ``affine``, an array counts as lying on
-                the plan's spacing already, its axes in the plan's orientation (RAS).
-            affine: voxel to mm (RAS) of an array, instead of ``spacing``.
-            probabilities: return these, float32 ``(K, *S)`` on the image's grid, instead of labels;
-                a `Prediction` then holds both.
-
-        Returns:
-            Label values as files hold them, with the spatial shape and geometry of ``image``: an
-            array or tensor ``(*S)``, a MetaTensor ``(1, *S)``, a SimpleITK image; for paths a
-            `Prediction`.
-
-        Raises:
-            InputError: the image is not one, or not one for this network; see `receive`.
-        """
-        if paths := _paths(image):
-            return self._predict_files(paths, probabilities)
-        volume, give_back = receive(image, self.frame, spacing=spacing, affine=affine)
-        if probabilities:
-            return give_back(self.predict_probabilities(volume))
-        return give_back(self.labels.to_value(self.predict_volume(volume).data))
-
     @property
     def frame(self) -> Frame:
         """What is assumed about an array that does not say where it lies."""
         plan = self.preprocessing
         return Frame(len(plan.normalisation), plan.spacing, plan.orientation, self.channels)
 
-    def predict_volume(self, volume: Volume) -> LabelVolume:
-        """Return label indices on the volume's own grid."""
+    def segment(
+        self, volume: Volume, *, probabilities: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return label indices on the volume's own grid, and probabilities if they are wanted."""
         logits, record = self._run(volume)
-        return LabelVolume(self._restored(restore, logits, record), volume.grid)
+        index = self._restored(restore, logits, record)
+        likely = self._restored(restore_probabilities, logits, record) if probabilities else None
+        return index, likely
 
     def predict_probabilities(self, volume: Volume) -> np.ndarray:
         """Return probabilities float32 ``(K, *S)`` on the volume's own grid."""
+        return self._restored(restore_probabilities, *self._run(volume))
+
+    def each_probability(self, volume: Volume) -> Iterator[np.ndarray]:
+        """Yield the probability of one output after the other, float32 on the volume's own grid.
+
+        Beside the logits a few of them are in memory at a time, see `probability_channels`.
+        """
         logits, record = self._run(volume)
-        return self._restored(restore_probabilities, logits, record)
-
-    def predict_case(self, case: Case) -> LabelVolume:
-        """Read a case and return label indices on its own grid.
-
-        Raises:
-            InputError: a file is missing, damaged or not what the network takes.
-        """
-        return self.predict_volume(self._read(case))
-
-    def predict_to(self, case: Case, out_dir: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``out_dir/<case id><suffix of the source>`` and return its path.
-
-        Raises:
-            InputError: see `predict_case`; the file exists and ``overwrite`` is not set.
-        """
-        out_dir = Path(out_dir)
-        path = out_dir / f"{case.id}{mask_suffix(case.images[0])}"
-        if not path.resolve().is_relative_to(out_dir.resolve()):
-            raise InputError("the case's id leaves the output folder", found=case.id)
-        check_target(path, case.images, overwrite=overwrite)
-        index = self.predict_case(case).data
-        return write_label(path, self.labels.to_value(index), case.images[0], overwrite=overwrite)
+        done = 0
+        try:
+            for channel in probability_channels(logits, record, self.labels):
+                yield channel
+                done += 1
+            return
+        except (RuntimeError, MemoryError) as error:
+            self._require_out_of_memory(error, logits)
+        channels = probability_channels(logits.cpu(), record, self.labels)
+        yield from islice(channels, done, None)
 
     def logits(self, image: np.ndarray | Tensor) -> Tensor:
         """Return the networks' mean logits ``(K, *S)`` for a prepared image ``(C, *S)``.
@@ -234,35 +196,14 @@ class Predictor:
         try:
             return how(logits, record, self.labels)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or logits.device.type == "cpu":
-                raise
-            _log.warning("%s is out of memory; restoring the grid on the CPU", self.device)
+            self._require_out_of_memory(error, logits)
         return how(logits.cpu(), record, self.labels)
 
-    def _read(self, case: Case) -> Volume:
-        volume = read_image(case, channels=len(self.preprocessing.normalisation))
-        if volume.grid.ndim != len(self.preprocessing.spacing):
-            raise InputError(
-                f"the network takes {len(self.preprocessing.spacing)}D images",
-                file=case.images[0],
-                found=f"shape {volume.grid.shape}",
-            )
-        return volume
-
-    def _predict_files(self, paths: tuple[Path, ...], probabilities: bool) -> Prediction:
-        volume = self._read(Case(id=paths[0].name, images=paths))
-        logits, record = self._run(volume)
-        values = self.labels.to_value(self._restored(restore, logits, record))
-        likely = self._restored(restore_probabilities, logits, record) if probabilities else None
-        return Prediction(values, volume.grid, paths, likely)
-
-
-def _paths(image: Any) -> tuple[Path, ...]:
-    if isinstance(image, str | Path):
-        return (Path(image),)
-    if isinstance(image, list | tuple) and all(isinstance(item, str | Path) for item in image):
-        return tuple(Path(item) for item in image)
-    return ()
+    def _require_out_of_memory(self, error: Exception, logits: Tensor) -> None:
+        """Raise ``error`` again unless what failed on a GPU may fit the CPU's memory."""
+        if not is_out_of_memory(error) or logits.device.type == "cpu":
+            raise error
+        _log.warning("%s is out of memory; restoring the grid on the CPU", self.device)
 
 
 def _mirrored(

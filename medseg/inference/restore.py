@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from medseg.data.prepare.steps import (
     undo_crop,
     undo_reorient,
 )
-from medseg.inference.decode import RunningDecoder, activate
+from medseg.inference.decode import RunningDecoder
 from medseg.labels import LabelScheme
 
 
@@ -67,20 +67,32 @@ def restore_probabilities(
     Raises:
         ValueError: see `restore`.
     """
+    return np.stack(list(probability_channels(logits, record, scheme)))
+
+
+def probability_channels(
+    logits: Tensor, record: Sequence[Step], scheme: LabelScheme
+) -> Iterator[np.ndarray]:
+    """Yield what `restore_probabilities` gives, float32 ``(*source)``, one output at a time.
+
+    Beside ``logits`` about three channels of the source's size are in memory, however many classes
+    there are; for that, logits of exclusive classes are interpolated twice, first for the sum that
+    a softmax divides by.
+
+    Raises:
+        ValueError: see `restore`.
+    """
     resamples, rest = _split(logits, record, scheme)
-    channels = torch.stack([_on_source_spacing(channel, resamples) for channel in logits])
-    out = activate(channels.float(), scheme).cpu().numpy()
-    for step in reversed(rest):
-        if isinstance(step, Crop):
-            out = undo_crop(out, step)
-            if not scheme.regions:
-                inside = tuple(slice(a, b) for a, b in zip(step.start, step.stop, strict=True))
-                outside = np.ones(step.source.shape, dtype=bool)
-                outside[inside] = False
-                out[0][outside] = 1.0
-        elif isinstance(step, Reorient):
-            out = undo_reorient(out, step)
-    return np.ascontiguousarray(out)
+    total: Tensor | None = None
+    if not scheme.regions:
+        for channel in logits:
+            restored = _on_source_spacing(channel.float(), resamples)
+            total = restored if total is None else torch.logaddexp(total, restored)
+    for k, channel in enumerate(logits):
+        restored = _on_source_spacing(channel.float(), resamples)
+        likely = restored.sigmoid() if total is None else (restored - total).exp()
+        background = k == 0 and not scheme.regions
+        yield _put_back(likely.cpu().numpy(), rest, outside=float(background))
 
 
 def _split(
@@ -99,6 +111,16 @@ def _split(
     if len(resamples) != len(geometry) - first:
         raise ValueError("a record must not resample before it reorients or crops")
     return resamples, list(geometry[:first])
+
+
+def _put_back(array: np.ndarray, rest: Sequence[Step], *, outside: float) -> np.ndarray:
+    """Undo crop and orientation of one channel; what was cropped away is ``outside``."""
+    for step in reversed(rest):
+        if isinstance(step, Crop):
+            array = undo_crop(array, step, fill=outside)
+        elif isinstance(step, Reorient):
+            array = undo_reorient(array, step)
+    return np.ascontiguousarray(array)
 
 
 def _on_source_spacing(channel: Tensor, resamples: Sequence[Resample]) -> Tensor:

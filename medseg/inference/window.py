@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medseg.networks.input_context import context_of, with_context, without_context
 from medseg.networks.outputs import as_heads
 
 Network = Callable[[Tensor], Any]
@@ -26,7 +27,8 @@ class SlidingWindow:
     to predict, and the loop is a screen long.
 
     Attributes:
-        patch_size: voxels per axis.
+        patch_size: voxels per axis of what the network gives logits for; a network that reads
+            around it (`medseg.networks.input_context`) is handed windows larger by its context.
         overlap: the fraction of a window that its neighbour shares, in [0, 1).
         mode: ``gaussian`` weights a window by a Gaussian of standard deviation size / 8 about its
             centre, at least 1e-3; ``constant`` weights all of it alike.
@@ -61,12 +63,13 @@ class SlidingWindow:
     ) -> Tensor:
         """Return logits ``(B, K, *S)`` in float32 for an image ``(B, C, *S)``.
 
-        Axes shorter than the patch are padded with zeros on both sides and cropped back. The
-        logits are gathered where ``image`` lies.
+        Axes shorter than the patch are padded with zeros on both sides and cropped back, and so is
+        the image's border where the network reads beyond it. The logits are gathered where
+        ``image`` lies.
 
         Args:
-            network: maps ``(N, C, *patch_size)`` to ``(N, K, *patch_size)``; of several heads the
-                first is taken.
+            network: maps ``(N, C, *patch_size + 2 * context)`` to ``(N, K, *patch_size)``; of
+                several heads the first is taken.
             image: the image or a batch of equally large ones.
             device: where the windows are run, if not where ``image`` lies.
 
@@ -79,10 +82,12 @@ class SlidingWindow:
         device = torch.device(device) if device is not None else image.device
         padded, inner = _pad(image, patch)
         starts = window_starts(tuple(padded.shape[2:]), patch, self.overlap)
+        context = context_of(network, spatial_dims=len(patch))
+        padded = with_context(padded, context)
         if len(starts) == 1:
-            logits = self._forward(network, padded.to(device)).to(image.device)
+            logits = self._forward(network, padded.to(device), context).to(image.device)
         else:
-            logits = self._stitch(network, padded, starts, device)
+            logits = self._stitch(network, padded, starts, device, context)
         return logits[(slice(None), slice(None), *inner)]
 
     def _stitch(
@@ -91,29 +96,32 @@ class SlidingWindow:
         image: Tensor,
         starts: list[tuple[int, ...]],
         device: torch.device,
+        context: tuple[int, ...],
     ) -> Tensor:
         patch = tuple(self.patch_size)
+        read = tuple(n + 2 * around for n, around in zip(patch, context, strict=True))
         weight = importance(patch, self.mode).to(device)
         here = weight.to(image.device)
-        total = torch.zeros(image.shape[2:], device=image.device)
-        windows = [tuple(slice(a, a + n) for a, n in zip(s, patch, strict=True)) for s in starts]
-        for window in windows:
-            total[window] += here
+        # Of the image with the context around it a window begins where its logits do in the image.
+        size = without_context(image, context).shape[2:]
+        total = torch.zeros(size, device=image.device)
+        for start in starts:
+            total[_box(start, patch)] += here
         logits: Tensor | None = None
-        jobs = list(product(range(image.shape[0]), windows))
+        jobs = list(product(range(image.shape[0]), starts))
         for first in range(0, len(jobs), self.batch_size):
             chunk = jobs[first : first + self.batch_size]
-            batch = torch.stack([image[(b, slice(None), *w)] for b, w in chunk]).to(device)
-            weighted = (self._forward(network, batch) * weight).to(image.device)
+            batch = torch.stack([image[b][_box(start, read)] for b, start in chunk]).to(device)
+            weighted = (self._forward(network, batch, context) * weight).to(image.device)
             if logits is None:
-                shape = (image.shape[0], weighted.shape[1], *image.shape[2:])
+                shape = (image.shape[0], weighted.shape[1], *size)
                 logits = torch.zeros(shape, device=image.device)
-            for (b, w), piece in zip(chunk, weighted, strict=True):
-                logits[(b, slice(None), *w)] += piece
+            for (b, start), piece in zip(chunk, weighted, strict=True):
+                logits[b][_box(start, patch)] += piece
         assert logits is not None
         return logits.div_(total)
 
-    def _forward(self, network: Network, batch: Tensor) -> Tensor:
+    def _forward(self, network: Network, batch: Tensor, context: tuple[int, ...]) -> Tensor:
         flips = [
             [axis + 2 for axis in chosen]
             for count in range(len(self.mirror_axes or ()) + 1)
@@ -122,10 +130,11 @@ class SlidingWindow:
         logits = self._run(network, batch)
         for axes in flips[1:]:
             logits = logits + self._run(network, batch.flip(axes)).flip(axes)
-        if logits.shape[2:] != batch.shape[2:]:
+        if logits.shape[2:] != without_context(batch, context).shape[2:]:
+            around = f" less a context of {context}" if any(context) else ""
             raise ValueError(
                 f"the network turned {tuple(batch.shape)} into {tuple(logits.shape)}; "
-                "logits must have the shape of the image"
+                f"logits must have the shape of the image{around}"
             )
         return logits / len(flips)
 
@@ -149,6 +158,11 @@ def window_starts(
         count = -(-(n - p) // step) + 1
         per_axis.append([min(i * step, n - p) for i in range(count)])
     return list(product(*per_axis))
+
+
+def _box(start: Sequence[int], size: Sequence[int]) -> Any:
+    """Give the index of the last axes of an array that picks out a window."""
+    return (..., *(slice(a, a + n) for a, n in zip(start, size, strict=True)))
 
 
 def importance(patch: tuple[int, ...], mode: str) -> Tensor:

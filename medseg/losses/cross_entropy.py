@@ -1,18 +1,15 @@
-"""Cross-entropy over the classes of each voxel."""
+"""Cross-entropy over the classes of each voxel, and over the two answers for each region."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from medseg.losses.targets import (
-    check_weight_count,
-    class_weight_tensor,
-    full_precision,
-    index_target,
-)
+from medseg.losses.averages import mean_over_voxels
+from medseg.losses.comparison import Comparison, Term, of_voxels
+from medseg.losses.weighted_sum import WeightedSum
 
 
 def cross_entropy(
@@ -21,7 +18,7 @@ def cross_entropy(
     """Return ``-log p`` of each voxel's class, averaged over all voxels of the batch.
 
     Args:
-        log_probabilities: ``(B, K, *S)``, from `torch.log_softmax`.
+        log_probabilities: ``(B, K, *S)``, or logits, whose softmax is taken.
         target: class indices ``(B, *S)`` or ``(B, 1, *S)``.
         class_weights: ``(K,)``; the average over voxels is weighted by their class's weight, as in
             `torch.nn.functional.cross_entropy`. A batch whose voxels all have weight 0 gives 0
@@ -30,30 +27,35 @@ def cross_entropy(
     Raises:
         InputError: the shapes do not belong together.
     """
-    log_probabilities = full_precision(log_probabilities)
-    check_weight_count(class_weights, log_probabilities.shape[1])
-    index = index_target(log_probabilities, target)
-    # gather, not nll_loss: its backward is deterministic on CUDA.
-    loss = -log_probabilities.gather(1, index)
-    if class_weights is None:
-        return loss.mean()
-    weights = class_weights.to(loss)[index]
-    return (loss * weights).sum() / weights.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+    return CE(Comparison(log_probabilities, target, class_weights=class_weights))
 
 
-class CrossEntropyLoss(nn.Module):
-    """Cross-entropy of exclusive classes, from logits.
+def binary_cross_entropy(
+    logits: Tensor, target: Tensor, *, class_weights: Tensor | None = None
+) -> Tensor:
+    """Return the binary cross-entropy of each voxel and region, averaged over both.
+
+    Args:
+        logits: ``(B, R, *S)``.
+        target: masks ``(B, R, *S)``, bool or soft values 0 … 1.
+        class_weights: ``(R,)``; the average over regions is weighted by them.
+
+    Raises:
+        InputError: the shapes do not belong together.
+    """
+    return CE(Comparison(logits, target, regions=True, class_weights=class_weights))
+
+
+# Cross-entropy as a term of a `WeightedSum`: of classes or of regions, as that has it.
+CE: Term = partial(of_voxels, function=mean_over_voxels)
+
+
+class CrossEntropyLoss(WeightedSum):
+    """Cross-entropy of exclusive classes.
 
     Args:
         class_weights: one per class, background first; weigh the average over voxels.
     """
 
     def __init__(self, *, class_weights: Sequence[float] | None = None) -> None:
-        super().__init__()
-        self.class_weights: Tensor | None
-        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits ``(B, K, *S)`` and class indices."""
-        log_probabilities = torch.log_softmax(full_precision(logits), dim=1)
-        return cross_entropy(log_probabilities, target, class_weights=self.class_weights)
+        super().__init__((1.0, CE), class_weights=class_weights)

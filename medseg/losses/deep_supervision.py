@@ -38,7 +38,8 @@ class DeepSupervisionLoss(nn.Module):
     """Weighted sum of one loss over the heads of a decoder; a plain tensor passes through.
 
     Args:
-        loss: ``loss(logits, target)``.
+        loss: ``loss(logits, target)``, or ``loss(logits, target, valid)`` where some voxels take no
+            part.
         weights: one per head, finest first; not negative; normalised to sum 1. ``None`` gives
             `deep_supervision_weights`.
     """
@@ -53,7 +54,12 @@ class DeepSupervisionLoss(nn.Module):
         self.loss = loss
         self.weights = None if weights is None else tuple(w / sum(weights) for w in weights)
 
-    def forward(self, logits: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor | Sequence[Tensor],
+        target: Tensor,
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """Return the scalar loss.
 
         Args:
@@ -62,13 +68,15 @@ class DeepSupervisionLoss(nn.Module):
                 `monai.networks.nets.DynUNet` returns them.
             target: whatever the wrapped loss takes at full resolution; it is brought to each
                 head's resolution by its nearest voxel.
+            valid: the voxels that take part, ``(B, 1, *S)`` or ``(B, *S)``, brought to each head's
+                resolution likewise; ``None``: all.
 
         Raises:
             InputError: the number of heads is not that of the weights.
         """
         heads = _heads(logits, target)
         if len(heads) == 1:
-            return self.loss(heads[0], target)
+            return self._of(heads[0], target, valid)
         weights = self.weights or deep_supervision_weights(len(heads))
         if len(weights) != len(heads):
             raise InputError(
@@ -78,12 +86,19 @@ class DeepSupervisionLoss(nn.Module):
             )
         if target.ndim < heads[0].ndim:
             target = target.unsqueeze(1)
+        if valid is not None and valid.ndim < heads[0].ndim:
+            valid = valid.unsqueeze(1)
         total = heads[0].new_zeros((), dtype=torch.float32)
         for head, weight in zip(heads, weights, strict=True):
             if weight > 0 or _every_parameter_needs_a_gradient():
                 coarse = downsample_nearest(target, head.shape[2:])
-                total = total + weight * self.loss(head, coarse)
+                known = None if valid is None else downsample_nearest(valid, head.shape[2:])
+                total = total + weight * self._of(head, coarse, known)
         return total
+
+    def _of(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        # Losses of others need not know of voxels that take no part, as long as all do.
+        return self.loss(logits, target) if valid is None else self.loss(logits, target, valid)
 
 
 def _heads(logits: Tensor | Sequence[Tensor], target: Tensor) -> Sequence[Tensor]:

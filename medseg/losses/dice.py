@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from medseg.errors import InputError
-from medseg.losses.targets import (
-    check_weight_count,
-    class_masks,
-    class_weight_tensor,
-    full_precision,
-)
+from medseg.losses.averages import mean_over_classes
+from medseg.losses.comparison import Term, of_masks
+from medseg.losses.overlap import overlap
+from medseg.losses.weighted_sum import WeightedSum
 
 
 def soft_dice(
@@ -43,18 +40,10 @@ def soft_dice(
     Raises:
         InputError: the shapes do not belong together, or ``smooth`` is not positive.
     """
-    if not smooth > 0:
-        raise InputError("smooth must be positive: empty classes divide by it", found=str(smooth))
-    probabilities = full_precision(probabilities)
-    masks = class_masks(probabilities, target)
-    axes = ((0,) if batch else ()) + tuple(range(2, probabilities.ndim))
-    overlap = (probabilities * masks).sum(axes)
-    if squared_denominator:
-        masks = masks if masks.dtype == torch.bool else masks.square()
-        size = probabilities.square().sum(axes) + masks.sum(axes)
-    else:
-        size = probabilities.sum(axes) + masks.sum(axes)
-    return (2.0 * overlap + smooth) / (size + smooth)
+    both, pred, ref = overlap(
+        probabilities, target, squared=squared_denominator, batch=batch, smooth=smooth
+    )
+    return (2.0 * both + smooth) / (pred + ref + smooth)
 
 
 def dice_loss(
@@ -79,32 +68,34 @@ def dice_loss(
         batch: see `soft_dice`.
         smooth: see `soft_dice`.
     """
-    check_weight_count(class_weights, probabilities.shape[1])
-    loss = 1.0 - soft_dice(
+    dice = soft_dice(
         probabilities,
         target,
         squared_denominator=squared_denominator,
         batch=batch,
         smooth=smooth,
     )
-    first = 0 if include_background or probabilities.shape[1] == 1 else 1
-    loss = loss[..., first:]
-    if class_weights is None:
-        return loss.mean()
-    weights = class_weights.to(loss)[first:].expand_as(loss)
-    return (loss * weights).sum() / weights.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+    return mean_over_classes(
+        1.0 - dice, include_background=include_background, class_weights=class_weights
+    )
 
 
-class DiceLoss(nn.Module):
-    """Soft Dice loss of exclusive classes, from logits.
+def dice_term(*, batch: bool | None = None, **options: Any) -> Term:
+    """Return `dice_loss` as a term of a `WeightedSum`."""
+    return partial(of_masks, function=dice_loss, batch=bool(batch), **options)
+
+
+class DiceLoss(WeightedSum):
+    """Soft Dice loss.
 
     Args:
         squared_denominator: ``Σ p² + Σ t²`` in the denominator instead of ``Σ p + Σ t``.
         batch: one Dice over all patches of the batch instead of one per patch; ``None``: as the
             plan says where there is one, else not.
-        include_background: count class 0 too.
+        include_background: count class 0 too; of regions, none is a background.
         smooth: added to numerator and denominator; must be positive.
-        class_weights: one per class, background first; weigh the average over classes.
+        class_weights: one per output, background first; weigh the average over classes.
+        regions: the target is masks of regions that may overlap, instead of class indices.
     """
 
     def __init__(
@@ -115,18 +106,12 @@ class DiceLoss(nn.Module):
         include_background: bool = False,
         smooth: float = 1e-5,
         class_weights: Sequence[float] | None = None,
+        regions: bool = False,
     ) -> None:
-        super().__init__()
-        self.options: dict[str, Any] = {
-            "squared_denominator": squared_denominator,
-            "batch": bool(batch),
-            "include_background": include_background,
-            "smooth": smooth,
-        }
-        self.class_weights: Tensor | None
-        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits ``(B, K, *S)`` and a target as in `soft_dice`."""
-        probabilities = torch.softmax(full_precision(logits), dim=1)
-        return dice_loss(probabilities, target, class_weights=self.class_weights, **self.options)
+        dice = dice_term(
+            squared_denominator=squared_denominator,
+            batch=batch,
+            include_background=include_background,
+            smooth=smooth,
+        )
+        super().__init__((1.0, dice), class_weights=class_weights, regions=regions)

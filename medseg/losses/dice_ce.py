@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from medseg.losses.cross_entropy import cross_entropy
-from medseg.losses.dice import dice_loss
-from medseg.losses.targets import class_weight_tensor, full_precision
+from medseg.losses.cross_entropy import CE
+from medseg.losses.dice import dice_term
+from medseg.losses.weighted_sum import WeightedSum
 
 
-class DiceCELoss(nn.Module):
-    """``dice_weight`` · Dice + ``ce_weight`` · cross-entropy of exclusive classes, from logits.
+class DiceCELoss(WeightedSum):
+    """``dice_weight`` · Dice + ``ce_weight`` · cross-entropy of exclusive classes.
 
     Args:
         squared_denominator: ``Σ p² + Σ t²`` in Dice's denominator instead of ``Σ p + Σ t``.
@@ -39,24 +35,10 @@ class DiceCELoss(nn.Module):
         dice_weight: float = 1.0,
         ce_weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.dice_options: dict[str, Any] = {
-            "squared_denominator": squared_denominator,
-            "batch": bool(batch),
-            "include_background": include_background,
-            "smooth": smooth,
-        }
-        self.dice_weight = dice_weight
-        self.ce_weight = ce_weight
-        self.class_weights: Tensor | None
-        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits ``(B, K, *S)`` and class indices."""
-        log_probabilities = torch.log_softmax(full_precision(logits), dim=1)
-        weights = self.class_weights
-        ce = cross_entropy(log_probabilities, target, class_weights=weights)
-        dice = dice_loss(
-            log_probabilities.exp(), target, class_weights=weights, **self.dice_options
+        dice = dice_term(
+            squared_denominator=squared_denominator,
+            batch=batch,
+            include_background=include_background,
+            smooth=smooth,
         )
-        return self.dice_weight * dice + self.ce_weight * ce
+        super().__init__((dice_weight, dice), (ce_weight, CE), class_weights=class_weights)

@@ -24,7 +24,8 @@ class MonaiLoss(nn.Module):
 
     What MONAI leaves to the user (``to_onehot_y``, ``softmax`` or ``sigmoid``) follows from
     ``regions`` where the loss has that argument and the user did not give one. MONAI's other
-    defaults stay: ``include_background`` is true there.
+    defaults stay: ``include_background`` is true there. No voxel can be left out: where an ignore
+    label is declared, use a loss of ours.
 
     Args:
         cls: a class of `monai.losses`.

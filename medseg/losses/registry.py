@@ -10,18 +10,44 @@ from typing import Any
 from torch import nn
 
 from medseg.errors import InputError
+from medseg.losses.boundary import DiceBoundaryLoss
+from medseg.losses.cl_dice import DiceCLDiceLoss
 from medseg.losses.cross_entropy import CrossEntropyLoss
 from medseg.losses.dice import DiceLoss
 from medseg.losses.dice_ce import DiceCELoss
+from medseg.losses.focal import DiceFocalLoss, FocalLoss
+from medseg.losses.generalised_dice import GeneralisedDiceLoss
+from medseg.losses.hausdorff import DiceHausdorffLoss
 from medseg.losses.region import RegionLoss
+from medseg.losses.top_k import DiceTopKLoss, TopKLoss
+from medseg.losses.tversky import FocalTverskyLoss, TverskyLoss
 from medseg.trust import trusted_class
 
-EXCLUSIVE: Mapping[str, type[nn.Module]] = {
+# What takes either kind of labels has an argument `regions`.
+_EITHER: Mapping[str, type[nn.Module]] = {
     "dice": DiceLoss,
+    "generalised_dice": GeneralisedDiceLoss,
+    "tversky": TverskyLoss,
+    "focal_tversky": FocalTverskyLoss,
+    "focal": FocalLoss,
+    "top_k": TopKLoss,
+    "dice_focal": DiceFocalLoss,
+    "dice_top_k": DiceTopKLoss,
+    "dice_boundary": DiceBoundaryLoss,
+    "dice_hausdorff": DiceHausdorffLoss,
+    "dice_cl_dice": DiceCLDiceLoss,
+}
+EXCLUSIVE: Mapping[str, type[nn.Module]] = {
     "ce": CrossEntropyLoss,
     "dice_ce": DiceCELoss,
+    **_EITHER,
 }
-REGIONS: Mapping[str, type[nn.Module]] = {"dice_bce": RegionLoss}
+REGIONS: Mapping[str, type[nn.Module]] = {"dice_bce": RegionLoss, **_EITHER}
+
+
+def ours() -> dict[str, type[nn.Module]]:
+    """Return the losses of this package by name."""
+    return {**EXCLUSIVE, **REGIONS}
 
 
 def default(*, regions: bool) -> str:
@@ -39,9 +65,8 @@ def resolve(name: str, *, trust: Sequence[str] = ()) -> type[nn.Module]:
     Raises:
         InputError: there is no such loss, or its package is not trusted.
     """
-    ours = {**EXCLUSIVE, **REGIONS}
-    if name in ours:
-        return ours[name]
+    if name in ours():
+        return ours()[name]
     if ":" in name:
         return trusted_class(name, nn.Module, base_name="torch.nn.Module", trust=trust, what="loss")
     if name.startswith("monai."):
@@ -50,7 +75,7 @@ def resolve(name: str, *, trust: Sequence[str] = ()) -> type[nn.Module]:
         cls = getattr(monai.losses, name.removeprefix("monai."), None)
         if inspect.isclass(cls) and issubclass(cls, nn.Module):
             return cls
-    raise _unknown(name, tuple(ours))
+    raise _unknown(name)
 
 
 def create(
@@ -61,6 +86,7 @@ def create(
     trust: Sequence[str] = (),
     num_classes: int | None = None,
     spatial_dims: int | None = None,
+    spacing: Sequence[float] | None = None,
 ) -> nn.Module:
     """Build a loss: ``loss(logits (B, K, *S), target) -> scalar``.
 
@@ -71,6 +97,7 @@ def create(
         trust: see `resolve`.
         num_classes: outputs of the network, for the MONAI losses that ask for it.
         spatial_dims: 2 or 3, likewise.
+        spacing: of the voxels, for losses of ours that measure distances.
 
     Raises:
         InputError: the name is unknown, the loss does not fit the target, or refuses arguments.
@@ -83,13 +110,15 @@ def create(
         return MonaiLoss(
             cls, arguments, regions=regions, num_classes=num_classes, spatial_dims=spatial_dims
         )
-    if name in (EXCLUSIVE if regions else REGIONS):
+    if name in ours() and name not in (REGIONS if regions else EXCLUSIVE):
         found = "overlapping regions" if regions else "exclusive classes"
         raise InputError(
             f"the loss {name!r} does not fit labels that are {found}",
             expected=", ".join(REGIONS if regions else EXCLUSIVE),
             remedy=f"use {default(regions=regions)}",
         )
+    if name in ours():
+        arguments = _wired(cls, regions=regions, spacing=spacing) | arguments
     try:
         inspect.signature(cls).bind(**arguments)
     except TypeError as error:
@@ -103,7 +132,7 @@ def create(
 
 def leaves_batch_open(name: str, arguments: Mapping[str, Any]) -> bool:
     """Tell whether a loss of ours leaves open over which patches its Dice is taken."""
-    cls = {**EXCLUSIVE, **REGIONS}.get(name)
+    cls = ours().get(name)
     return (
         cls is not None
         and "batch" in inspect.signature(cls).parameters
@@ -111,8 +140,14 @@ def leaves_batch_open(name: str, arguments: Mapping[str, Any]) -> bool:
     )
 
 
-def _unknown(name: str, ours: Sequence[str]) -> InputError:
-    known = list(ours)
+def _wired(cls: type[nn.Module], **known: Any) -> dict[str, Any]:
+    """Return those of the `known` arguments that a loss of ours takes."""
+    taken = inspect.signature(cls).parameters
+    return {key: value for key, value in known.items() if key in taken}
+
+
+def _unknown(name: str) -> InputError:
+    known = list(ours())
     if name.startswith("monai."):
         from medseg.losses.from_monai import segmentation_losses
 

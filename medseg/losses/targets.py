@@ -82,6 +82,29 @@ def full_precision(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
+def voxel_mask(logits: Tensor, valid: Tensor | None) -> Tensor | None:
+    """Return the voxels that take part as bool ``(B, 1, *S)``, or ``None`` for all of them.
+
+    Args:
+        logits: ``(B, K, *S)``, for its shape.
+        valid: mask ``(B, 1, *S)`` or ``(B, *S)``, or ``None``.
+
+    Raises:
+        InputError: the shapes do not belong together.
+    """
+    if valid is None:
+        return None
+    if valid.shape == (logits.shape[0], *logits.shape[2:]):
+        valid = valid.unsqueeze(1)
+    if valid.shape != (logits.shape[0], 1, *logits.shape[2:]):
+        raise InputError(
+            "the mask of voxels that take part does not match the logits",
+            expected=f"shape {(logits.shape[0], 1, *logits.shape[2:])}",
+            found=f"shape {tuple(valid.shape)}",
+        )
+    return valid.bool()
+
+
 def class_weight_tensor(weights: Sequence[float] | None) -> Tensor | None:
     """Check weights per class and return them as float32, or ``None``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ def evaluate_pairs(
     scheme: LabelScheme,
     *,
     empty: Empty = "skip",
+    folds: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Any]:
     """Score pairs of masks and return what metrics.json holds.
 
@@ -38,10 +39,12 @@ def evaluate_pairs(
             generator, so that one case at a time is in memory.
         scheme: what the indices mean.
         empty: the rule for classes that neither mask has, see `score_case`.
+        folds: name -> ids of the cases that it held out; each fold is summarised by itself, too.
 
     Returns:
         Plain containers without NaN: ``schema``, ``empty`` (``policy`` and its words), ``classes``,
-        ``units``, ``cases`` (id -> class -> metric), ``per_class`` and ``mean`` (see `summarise`).
+        ``units``, ``cases`` (id -> class -> metric), ``per_class`` and ``mean`` (see `summarise`),
+        and with ``folds`` the same two of each fold, beside the ids of its ``cases``.
         A value that is undefined is ``None``; where Dice is 0, an HD95 of ``None`` means infinite.
 
     Raises:
@@ -74,6 +77,7 @@ def evaluate_pairs(
             "n_cases": len(cases),
             "cases": cases,
             **summarise(cases),
+            **({} if folds is None else {"folds": _by_fold(cases, folds)}),
         }
     )
 
@@ -94,6 +98,21 @@ def table(metrics: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def fold_table(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return the rows of a table of Dice by fold: a header, one row per fold, all together.
+
+    Args:
+        metrics: what `evaluate_pairs` returned for folds, or metrics.json.
+    """
+    rows = [["Dice", *metrics["classes"], "mean", "cases"]]
+    for name, fold in [*metrics["folds"].items(), ("together", metrics)]:
+        scores = [fold["per_class"].get(c, {}).get("dice", {}) for c in metrics["classes"]]
+        values = [*(score.get("mean") for score in scores), fold["mean"].get("dice")]
+        cells = ["–" if value is None else f"{value:.4f}" for value in values]
+        rows.append([name, *cells, str(fold["n_cases"])])
+    return rows
+
+
 def json_safe(value: Any) -> Any:
     """Replace what JSON cannot hold: NaN and infinity by ``None``, NumPy numbers by Python's."""
     if isinstance(value, Mapping):
@@ -103,6 +122,17 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _by_fold(
+    cases: Mapping[str, CaseScores], folds: Mapping[str, Collection[str]]
+) -> dict[str, Any]:
+    parts = {name: [case for case in cases if case in held] for name, held in folds.items()}
+    return {
+        name: {"n_cases": len(ids), "cases": ids, **summarise({case: cases[case] for case in ids})}
+        for name, ids in parts.items()
+        if ids
+    }
 
 
 def _cells(dice: float | None, iou: float | None, hd95: float | None) -> list[str]:

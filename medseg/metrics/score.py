@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 from medseg.metrics.confusion import confusion
 from medseg.metrics.overlap import Empty, dice_of, iou_of
 from medseg.metrics.surface import hausdorff95
@@ -28,7 +28,8 @@ def score_case(
 
     Args:
         pred_index: label *indices* ``(I, J, K)`` or ``(I, J)``, see `LabelScheme`.
-        target_index: reference indices of the same shape.
+        target_index: reference indices of the same shape. Where the scheme has an ignore label, its
+            voxels count as background in both.
         scheme: what the indices mean; its `foreground` names what is scored.
         spacing: mm per axis.
         empty: what a class gives that neither has: ``skip`` NaN everywhere, ``one`` Dice and IoU 1,
@@ -42,6 +43,9 @@ def score_case(
         InputError: the shapes differ, or an index is beyond the scheme.
     """
     pred_index, target_index = np.asarray(pred_index), np.asarray(target_index)
+    if scheme.ignore is not None and pred_index.shape == target_index.shape:
+        known = target_index != IGNORED
+        pred_index, target_index = pred_index * known, target_index * known
     _check_indices(pred_index, target_index, scheme)
     names = ("volume_{}_ml" if pred_index.ndim == 3 else "area_{}_mm2").format
     unit = math.prod(spacing) / (1000.0 if pred_index.ndim == 3 else 1.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 
 
 class VoxelCounts(NamedTuple):
@@ -24,7 +24,8 @@ def voxel_counts(preds: Tensor, target: Tensor, scheme: LabelScheme) -> VoxelCou
 
     Args:
         preds: label indices ``(B, *S)`` or ``(B, 1, *S)``, on any device.
-        target: indices of the reference, with as many voxels per case.
+        target: indices of the reference, with as many voxels per case. Where the scheme has an
+            ignore label, its voxels count as background in both.
         scheme: what the indices mean.
 
     Raises:
@@ -37,12 +38,16 @@ def voxel_counts(preds: Tensor, target: Tensor, scheme: LabelScheme) -> VoxelCou
             found=f"{tuple(preds.shape)}",
         )
     classes = len(scheme.values)
+    preds, target = preds.flatten(1), target.flatten(1)
+    if scheme.ignore is not None:
+        ignored = target == IGNORED
+        preds, target = preds.masked_fill(ignored, 0), target.masked_fill(ignored, 0)
     highest = max(int(preds.max()), int(target.max()))
     if highest >= classes:
         raise InputError(
             "an index is beyond the label scheme", expected=f"below {classes}", found=str(highest)
         )
-    pairs = target.flatten(1).long() * classes + preds.flatten(1).long()
+    pairs = target.long() * classes + preds.long()
     matrix = torch.stack([torch.bincount(case, minlength=classes**2) for case in pairs])
     matrix = matrix.cpu().double().view(-1, classes, classes)
     member = torch.zeros(classes, len(scheme.foreground), dtype=torch.float64)

@@ -82,10 +82,20 @@ class EncoderDecoder(nn.Module):
         every_head = self.training and self.deep_supervision
         logits: list[Tensor] = []
         for i in reversed(range(len(self.decoder))):
-            x = self.decoder[i](x, skips.pop())
+            x = self.decoder[i](x, self.skip(i, skips.pop(), x))
             if every_head or i == 0:
                 logits.append(self.heads[i](x))
         return logits[::-1] if every_head else logits[0]
+
+    def skip(self, stage: int, features: Tensor, coarser: Tensor) -> Tensor:
+        """Return what crosses to the decoder: the encoder's features; a subclass may change them.
+
+        Args:
+            stage: of the encoder, the finest is 0.
+            features: its output.
+            coarser: what the decoder has found one stage below; at the bottleneck the encoder.
+        """
+        return features
 
 
 def initialise(network: nn.Module) -> None:

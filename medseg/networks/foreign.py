@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from torch import nn
@@ -19,15 +21,24 @@ _UNFIT = {
 }
 
 
+@contextmanager
+def showwarning_kept() -> Iterator[None]:
+    """Import MONAI in here: it replaces ``warnings.showwarning`` for the whole process."""
+    show = warnings.showwarning
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
 def monai_network(name: str) -> type[nn.Module]:
     """Find a class of ``monai.networks.nets``; MONAI is imported here, which takes seconds.
 
     Raises:
         InputError: no such class, no network, or one that is no plain image-to-logits network.
     """
-    show = warnings.showwarning
-    nets = import_module("monai.networks.nets")
-    warnings.showwarning = show  # MONAI replaces it for the whole process
+    with showwarning_kept():
+        nets = import_module("monai.networks.nets")
     cls = getattr(nets, name, None)
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         names = [n for n in dir(nets) if isinstance(getattr(nets, n), type)]

@@ -11,13 +11,17 @@ from medseg.errors import InputError
 from medseg.networks.needs import nearest_sizes
 
 
-def check_input(x: Tensor, *, in_channels: int, divisor: Sequence[int]) -> None:
+def check_input(
+    x: Tensor, *, in_channels: int, divisor: Sequence[int], lone_voxel: bool = False
+) -> None:
     """Check the shape of a batch ``(B, in_channels, *S)``.
 
     Args:
         x: the batch.
         in_channels: what the network was built for.
         divisor: by what each spatial axis must be divisible (the network's total stride).
+        lone_voxel: whether the coarsest stage works with one voxel, as it does unless its channels
+            are normalised one by one.
 
     Raises:
         InputError: the number of axes, the channels or the sizes do not fit; says which would.
@@ -46,7 +50,7 @@ def check_input(x: Tensor, *, in_channels: int, divisor: Sequence[int]) -> None:
             found=str(size),
             remedy=f"pad or crop: {nearest_sizes(size, divisor)}",
         )
-    if prod(size) == prod(divisor):
+    if prod(size) == prod(divisor) and not lone_voxel:
         larger = (2 * size[0], *size[1:])
         raise InputError(
             "only one voxel is left at the coarsest stage, and one voxel cannot be normalised",

@@ -7,23 +7,37 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
 
+from medseg.errors import InputError
+
 Rule = Callable[[Mapping[str, Any], int], "NetworkNeeds"]
 
 
 @dataclass(frozen=True)
 class NetworkNeeds:
-    """What a network wants of the size of its input, in voxels per axis.
+    """What a network wants of a patch, and by how much its input is larger, in voxels per axis.
+
+    A patch is what the network gives logits for.
 
     Attributes:
         divisor: every axis must be a multiple of this.
         minimum: no axis may be smaller.
         stride: by how much the coarsest stage is reduced, where it is normalised per case or batch:
             there a lone voxel would be its own mean, so two must be left. ``None``: no such rule.
+        context: voxels per side by which the input exceeds the logits; zeros, also where it is left
+            out, for networks whose logits are as large as their input.
     """
 
     divisor: tuple[int, ...]
     minimum: tuple[int, ...]
     stride: tuple[int, ...] | None = None
+    context: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "context", self.context or (0,) * len(self.divisor))
+
+    def input_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Return the size of the input that gives logits of ``size``."""
+        return tuple(n + 2 * around for n, around in zip(size, self.context, strict=True))
 
     def problem(self, size: Sequence[int]) -> str | None:
         """Say in words why ``size`` does not fit, or ``None`` if it does."""
@@ -46,6 +60,7 @@ class NetworkNeeds:
             tuple(self.divisor[axis] for axis in rest),
             tuple(self.minimum[axis] for axis in rest),
             tuple(self.stride[axis] for axis in rest) if self.stride else None,
+            tuple(self.context[axis] for axis in rest),
         )
 
     def enlarged(self, size: Sequence[int]) -> tuple[int, ...]:
@@ -74,6 +89,22 @@ def needs(
     dims = int(spatial_dims or arguments.get("spatial_dims", 3))
     rule = _RULES.get(name.lower(), _by_strides)
     return rule(arguments, dims)
+
+
+def per_axis(name: str, value: Sequence[int] | int, spatial_dims: int) -> tuple[int, ...]:
+    """Read one number for all axes, or one for each.
+
+    Raises:
+        InputError: another number of axes, or a number below 1.
+    """
+    full = (value,) * spatial_dims if isinstance(value, int) else tuple(value)
+    if len(full) != spatial_dims or min(full) < 1:
+        raise InputError(
+            f"{name} must be one positive number, or one per axis",
+            expected=f"{spatial_dims} numbers",
+            found=str(full),
+        )
+    return full
 
 
 def nearest_sizes(size: Sequence[int], divisor: Sequence[int]) -> str:
@@ -132,6 +163,21 @@ def _swin(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
     return NetworkNeeds(total, total, total)
 
 
+def _deepmedic(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    # Each of the layers takes half its kernel off both sides, of an input averaged by the factor.
+    layers = len(arguments.get("features") or range(8))
+    kernel = per_axis("kernel", arguments.get("kernel") or 3, dims)
+    factor = per_axis("factor", arguments.get("factor") or 3, dims)
+    context = tuple(layers * (k // 2) * f for k, f in zip(kernel, factor, strict=True))
+    return NetworkNeeds((1,) * dims, (1,) * dims, context=context)
+
+
+def _segresnet(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
+    # Normalised by groups of channels: a lone voxel is not its own mean.
+    total = (2 ** (len(arguments.get("blocks_down") or range(4)) - 1),) * dims
+    return NetworkNeeds(total, total)
+
+
 def _ahnet(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
     # Its pyramid pools in-plane by up to 64 at half resolution; the third axis is only halved.
     plane = 128 if arguments.get("psp_block_num", 4) else 32
@@ -139,6 +185,9 @@ def _ahnet(arguments: Mapping[str, Any], dims: int) -> NetworkNeeds:
 
 
 _RULES: dict[str, Rule] = {
+    "deepmedic": _deepmedic,
+    "highres_net": _fixed(1, stride=1),
+    "mednext": _fixed(16, stride=16),
     "monai.ahnet": _ahnet,
     "monai.attentionunet": _unet_of_monai,
     "monai.basicunet": _fixed(1, minimum=16, stride=16),
@@ -156,4 +205,7 @@ _RULES: dict[str, Rule] = {
     "monai.unet": _unet_of_monai,
     "monai.unetr": _fixed(16),
     "monai.vnet": _fixed(16, stride=16),
+    "segresnet": _segresnet,
+    "swin_unetr": _fixed(32, stride=32),
+    "unetr": _fixed(16),
 }

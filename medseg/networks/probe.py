@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medseg.errors import InputError
+from medseg.networks.input_context import context_of, with_context
 from medseg.networks.outputs import finest
 
 
@@ -21,7 +22,7 @@ def probe(network: nn.Module, *, in_channels: int, num_classes: int, size: Seque
         network: on any device; its mode (training or not) is put back.
         in_channels: channels of the input.
         num_classes: channels that the logits must have.
-        size: spatial size, the patch for instance.
+        size: spatial size of the logits, the patch for instance.
 
     Raises:
         InputError: the network cannot take the input, or returns something else than logits
@@ -30,6 +31,7 @@ def probe(network: nn.Module, *, in_channels: int, num_classes: int, size: Seque
     name = type(network).__name__
     parameter = next(network.parameters(), torch.empty(0))
     x = torch.zeros(1, in_channels, *size, device=parameter.device, dtype=parameter.dtype)
+    x = with_context(x, context_of(network, spatial_dims=len(size)))
     training = network.training
     network.eval()
     try:

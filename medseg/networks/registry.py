@@ -26,6 +26,14 @@ OURS = {
     "unet": "medseg.networks.unet:UNet",
     "residual_unet": "medseg.networks.residual_unet:ResidualUNet",
     "dilated_unet": "medseg.networks.dilated_unet:DilatedUNet",
+    "attention_unet": "medseg.networks.attention_unet:AttentionUNet",
+    "unet_plus_plus": "medseg.networks.unet_plus_plus:UNetPlusPlus",
+    "segresnet": "medseg.networks.segresnet:SegResNet",
+    "swin_unetr": "medseg.networks.swin_unetr:SwinUNETR",
+    "unetr": "medseg.networks.unetr:UNETR",
+    "mednext": "medseg.networks.mednext:MedNeXt",
+    "highres_net": "medseg.networks.highres_net:HighResNet",
+    "deepmedic": "medseg.networks.deepmedic:DeepMedic",
 }
 
 
@@ -33,8 +41,8 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type[nn.Module]:
     """Find the class of a network.
 
     Args:
-        name: ``unet``, ``residual_unet``, ``dilated_unet``; ``monai.X`` for a class of
-            ``monai.networks.nets``; ``pkg.mod:Class`` for the user's own.
+        name: one of `OURS`, such as ``unet``; ``monai.X`` for a class of ``monai.networks.nets``;
+            ``pkg.mod:Class`` for the user's own.
         trust: top-level packages whose code may be imported; only the command line or a direct call
             may fill this, never a recipe or a checkpoint.
 
@@ -137,6 +145,11 @@ def create(name: str, arguments: Mapping[str, Any], *, trust: Collection[str] = 
     Raises:
         InputError: as `resolve`, or the network refuses its arguments.
     """
+    if name == _NEIGHBOURS:
+        from medseg.networks.neighbouring_slices import NeighbouringSlices
+
+        inner = create(**arguments["network"], trust=trust)
+        return NeighbouringSlices(inner, **{k: v for k, v in arguments.items() if k != "network"})
     cls = resolve(name, trust=trust)
     _check_signature(name, cls, arguments)
     try:
@@ -171,11 +184,23 @@ def record(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "arguments": plain}
 
 
+def with_neighbours(record: Mapping[str, Any], *, axis: int, neighbours: int) -> dict[str, Any]:
+    """Return the record of a `NeighbouringSlices` around a network's record.
+
+    Args:
+        record: of a network whose input has ``2 * neighbours + 1`` times the image's channels.
+        axis: along which slices are stacked.
+        neighbours: slices on either side.
+    """
+    arguments = {"network": dict(record), "axis": axis, "neighbours": neighbours}
+    return {"name": _NEIGHBOURS, "arguments": arguments}
+
+
 def _wire(
     name: str, cls: type[nn.Module], numbers: wiring.PlanNumbers, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
     if name in OURS:
-        return wiring.ours(numbers, chosen)
+        return wiring.OURS.get(name, wiring.ours)(numbers, chosen)
     parameters, _ = _parameters(cls)
     if not name.startswith("monai."):
         return wiring.by_signature(numbers, chosen, parameters)
@@ -227,6 +252,9 @@ def _nested_heads(module: nn.Module, inputs: Any, output: Any) -> Any:
     """Reverse BasicUNetPlusPlus's heads: all are of full size, and the last is the deepest."""
     return output[::-1]
 
+
+# No network of a recipe, but what `create` puts around one.
+_NEIGHBOURS = "neighbouring_slices"
 
 _MAIN_HEAD_FIRST = {"DynUNet": _stacked_heads, "BasicUNetPlusPlus": _nested_heads}
 

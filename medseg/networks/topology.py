@@ -60,10 +60,7 @@ class Topology:
         Raises:
             InputError: lengths that do not fit together, or a number out of its range.
         """
-        if spatial_dims not in (2, 3):
-            raise InputError(
-                "spatial_dims must be 2 or 3", expected="2 or 3", found=repr(spatial_dims)
-            )
+        check_dims(spatial_dims)
         features = _whole("features", features)
         if len(features) < 2 or min(features) < 1:
             raise InputError(
@@ -85,6 +82,16 @@ class Topology:
         if any(n % 2 == 0 for kernel in full_kernels for n in kernel):
             raise InputError("kernels must be odd", expected="1, 3, 5 …", found=str(full_kernels))
         return cls(spatial_dims, features, full_strides, full_kernels)
+
+
+def check_dims(spatial_dims: int) -> None:
+    """Refuse another number of dimensions than 2 and 3.
+
+    Raises:
+        InputError: it is another.
+    """
+    if spatial_dims not in (2, 3):
+        raise InputError("spatial_dims must be 2 or 3", expected="2 or 3", found=repr(spatial_dims))
 
 
 def published_blocks(stages: int) -> tuple[int, ...]:

@@ -52,26 +52,39 @@ class UNet(EncoderDecoder):
         topology = Topology.read(
             spatial_dims=spatial_dims, features=features, strides=strides, kernels=kernels
         )
-        counts = counts_per_stage("convs_per_stage", convs_per_stage, topology.stages)
-        channels = (in_channels, *topology.features)
         super().__init__(
             topology,
             in_channels=in_channels,
             num_classes=num_classes,
-            stages=[
-                ConvStack(
-                    channels[i],
-                    channels[i + 1],
-                    count=counts[i],
-                    kernel=topology.kernels[i],
-                    stride=topology.strides[i],
-                    bias=conv_bias,
-                )
-                for i in range(topology.stages)
-            ],
+            stages=plain_encoder(
+                topology, in_channels, convs_per_stage=convs_per_stage, bias=conv_bias
+            ),
             decoder_convs=counts_per_stage(
                 "decoder_convs_per_stage", decoder_convs_per_stage, topology.stages - 1
             ),
             bias=conv_bias,
             deep_supervision=deep_supervision,
         )
+
+
+def plain_encoder(
+    topology: Topology, in_channels: int, *, convs_per_stage: Sequence[int] | int, bias: bool
+) -> list[ConvStack]:
+    """Make the stages of an encoder of convolutions, the first of each strided.
+
+    Raises:
+        InputError: ``convs_per_stage`` has another number of stages.
+    """
+    counts = counts_per_stage("convs_per_stage", convs_per_stage, topology.stages)
+    channels = (in_channels, *topology.features)
+    return [
+        ConvStack(
+            channels[i],
+            channels[i + 1],
+            count=counts[i],
+            kernel=topology.kernels[i],
+            stride=topology.strides[i],
+            bias=bias,
+        )
+        for i in range(topology.stages)
+    ]

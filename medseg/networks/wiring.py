@@ -34,6 +34,11 @@ class PlanNumbers:
     kernels: tuple[tuple[int, ...], ...]
     features: tuple[int, ...]
 
+    @property
+    def largest_kernel(self) -> tuple[int, ...]:
+        """The largest kernel of all stages, per axis."""
+        return tuple(max(axis) for axis in zip(*self.kernels, strict=True))
+
     def cut(self, chosen: Mapping[str, Any], *, uses: Iterable[str] = STRUCTURE) -> PlanNumbers:
         """Keep as many stages as the user's own ``features``, ``strides`` or ``kernels`` have.
 
@@ -59,7 +64,7 @@ class PlanNumbers:
 
 
 def ours(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
-    """Wire `UNet`, `ResidualUNet` and `DilatedUNet`."""
+    """Wire our U-Nets, which all take the plan's stages as they are."""
     numbers = numbers.cut(chosen)
     return {
         "spatial_dims": numbers.spatial_dims,
@@ -69,6 +74,33 @@ def ours(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
         "strides": numbers.strides,
         "kernels": numbers.kernels,
     }
+
+
+def deepmedic(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
+    """Wire DeepMedic: it averages along the axes that the plan halves first, and not coarse ones.
+
+    It has one kernel for all layers: the largest that the plan has on each axis.
+    """
+    first = numbers.strides[1] if len(numbers.strides) > 1 else (2,) * numbers.spatial_dims
+    return {
+        **as_published(numbers, chosen),
+        "kernel": numbers.largest_kernel,
+        "factor": tuple(3 if stride > 1 else 1 for stride in first),
+    }
+
+
+def as_published(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
+    """Wire those of ours whose stages are their authors' and not the plan's."""
+    return {
+        "spatial_dims": numbers.spatial_dims,
+        "in_channels": numbers.in_channels,
+        "num_classes": numbers.num_classes,
+    }
+
+
+def unetr(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
+    """Wire `UNETR`, whose learnt positions are those of one size of input: the patch."""
+    return {**as_published(numbers, chosen), "img_size": numbers.patch_size}
 
 
 def monai_common(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
@@ -85,8 +117,7 @@ def monai_unet(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
 
     They have one kernel for all stages: the largest that the plan has on each axis.
     """
-    dims = numbers.spatial_dims
-    kernel = tuple(max(stage[axis] for stage in numbers.kernels) for axis in range(dims))
+    dims, kernel = numbers.spatial_dims, numbers.largest_kernel
     own = {"features": chosen.get("channels")}
     if chosen.get("strides") is not None:
         own["strides"] = ((1,) * dims, *chosen["strides"])
@@ -163,6 +194,16 @@ def monai_quicknat(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments
     return {"num_channels": numbers.in_channels, "num_classes": numbers.num_classes}
 
 
+# Of our networks, those that `ours` does not fit.
+OURS: dict[str, Callable[[PlanNumbers, Mapping[str, Any]], Arguments]] = {
+    "deepmedic": deepmedic,
+    "highres_net": as_published,
+    "mednext": as_published,
+    "segresnet": as_published,
+    "swin_unetr": as_published,
+    "unetr": unetr,
+}
+
 MONAI: dict[str, Callable[[PlanNumbers, Mapping[str, Any]], Arguments]] = {
     "AttentionUnet": monai_unet,
     "DynUNet": monai_dynunet,
@@ -183,6 +224,10 @@ def ignored(name: str) -> tuple[str, ...]:
     Args:
         name: as in a recipe. Of a class of the user's own nothing is known before it is imported.
     """
+    if name == "deepmedic":
+        return ("features",)
+    if OURS.get(name) in (as_published, unetr):
+        return STRUCTURE
     if not name.startswith("monai.") or name.removeprefix("monai.").lower() in _PLANNED:
         return ()
     return STRUCTURE

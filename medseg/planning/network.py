@@ -81,8 +81,9 @@ def network_plan(
     features = given.get("features") or chosen.features_of(len(patch.strides), dims)
     _check_features(features, patch, show)
     voxels = num_cases * (prod(median_shape) if case_voxels is None else case_voxels)
+    read = poolable.read(patch)
     batch, why_batch = batch_size(
-        chosen.limit.room(patch.size, remembered(patch)),
+        chosen.limit.room(read.size, remembered(read)),
         voxels * chosen.covered / prod(patch.size),
         covered=chosen.covered,
     )
@@ -129,12 +130,17 @@ def _largest_patch(
 ) -> tuple[Patch, str]:
     """Return the largest patch that the preset has room for, and why it is that."""
     preset = remembered.preset
+
+    def fits(smaller: Patch) -> bool:
+        read = poolable.read(smaller)
+        return preset.limit.fits(read.size, remembered(read))
+
     start = poolable.holding(first_patch(poolable.spacing, median_shape))
     patch = shrink(
         start,
         poolable,
         median_shape,
-        lambda smaller: preset.limit.fits(smaller.size, remembered(smaller)),
+        fits,
         order=order if preset.transposed_ties else None,
     )
     step = _sizes(poolable.step(start.strides))

@@ -14,7 +14,7 @@ from medseg.planning.pooling import PerAxis
 Reader = Callable[[Any], Any]
 
 PREPROCESSING = ("orientation", "crop", "spacing", "normalisation")
-NETWORK = ("patch_size", "batch_size", "strides", "kernels", "features", "batch_dice")
+NETWORK = ("patch_size", "batch_size", "strides", "kernels", "features", "batch_dice", "neighbours")
 
 
 def check_keys(overrides: Mapping[str, Any]) -> None:
@@ -81,6 +81,28 @@ def network(
         "batch_dice": _batch_dice,
     }
     return _read(overrides, readers)
+
+
+def neighbours(overrides: Mapping[str, Any], *, slices: bool) -> int:
+    """Check how many neighbouring slices the user wants on either side; 0 where none is given.
+
+    Args:
+        overrides: as for `preprocessing`.
+        slices: the plan sees volumes slice by slice.
+
+    Raises:
+        InputError: a value of the wrong form, or there are no slices.
+    """
+    given = overrides.get("neighbours") or 0
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise InputError("plan.neighbours: not a whole number of slices", found=repr(given))
+    if given and not slices:
+        raise InputError(
+            "plan.neighbours: only what is seen slice by slice has neighbouring slices",
+            expected="volumes with plan.configuration: 2d",
+            remedy="add plan.configuration: 2d, or leave neighbours out",
+        )
+    return given
 
 
 def _read(overrides: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

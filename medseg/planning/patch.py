@@ -46,6 +46,12 @@ class Poolable:
             padded = pad_to_multiple(self.needs.enlarged(padded), step)
         return Patch(padded, tuple(strides))
 
+    def read(self, patch: Patch) -> Patch:
+        """Return what the network reads to segment a patch: its surroundings belong to it."""
+        if self.needs is None:
+            return patch
+        return Patch(self.needs.input_size(patch.size), patch.strides)
+
     def step(self, strides: Sequence[PerAxis]) -> PerAxis:
         """Return by what each axis must be divisible for the strides and the network."""
         own = divisor(strides)

@@ -58,6 +58,7 @@ class Plan:
         kernels: per stage, per axis.
         features: channels per stage.
         batch_dice: take Dice over all patches of a step at once, where the loss leaves it open.
+        neighbours: slices on either side that a network of slices sees as channels (2.5D).
     """
 
     preprocessing: PreprocessingPlan
@@ -67,16 +68,27 @@ class Plan:
     kernels: tuple[tuple[int, ...], ...]
     features: tuple[int, ...]
     batch_dice: bool = False
+    neighbours: int = 0
 
     @property
     def spatial_dims(self) -> int:
         """2 or 3."""
         return len(self.patch_size)
 
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis along which a volume is seen slice by slice; ``None``: it is seen whole."""
+        if self.spatial_dims == 2:
+            return None
+        flat = (self.patch_size, *self.strides, *self.kernels)
+        return next((axis for axis in range(3) if all(v[axis] == 1 for v in flat)), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the flat plain mapping that ``plan.yaml`` and checkpoints hold."""
         pre = asdict(self.preprocessing)
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "preprocessing"}
+        if not self.neighbours:  # most plans have no slices, and nothing to say of them
+            del own["neighbours"]
         return plain({**pre, **own})
 
     @classmethod
@@ -95,4 +107,5 @@ class Plan:
             kernels=tuple(tuple(int(n) for n in k) for k in state["kernels"]),
             features=tuple(int(n) for n in state["features"]),
             batch_dice=bool(state.get("batch_dice", False)),
+            neighbours=int(state.get("neighbours", 0)),
         )

@@ -93,6 +93,10 @@ def plan(
     if chosen.why_spacing:
         reasons["spacing"] = chosen.why_spacing
     dice, reasons["batch_dice"] = _batch_dice(chosen, preset, overrides.get("batch_dice"))
+    volumes = fingerprint.spatial_dims == 3
+    neighbours = user.neighbours(overrides, slices=volumes and chosen.name == "2d")
+    if neighbours:
+        reasons["neighbours"] = GIVEN
     network = chosen.network
     return Planned(
         Plan(
@@ -103,6 +107,7 @@ def plan(
             kernels=network.kernels,
             features=network.features,
             batch_dice=dice,
+            neighbours=neighbours,
         ),
         {**reasons, **network.reasons},
         chosen.name,

@@ -9,8 +9,10 @@ from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem
 
 # What fits labels that exclude each other, and what fits overlapping regions.
-_FOR_CLASSES = ("dice", "ce", "dice_ce")
+_FOR_CLASSES = ("ce", "dice_ce")
 _FOR_REGIONS = ("dice_bce",)
+# What data.labels calls the value of voxels that nobody has labelled.
+_IGNORE = "ignore"
 
 
 def check(tree: Node) -> Iterator[Problem]:
@@ -39,12 +41,18 @@ def _labels(tree: Node) -> Iterator[Problem]:
         value: Any = node.value
         if not _whole(value):
             return
-        if value in owner:
+        if name == _IGNORE and value == 0:
+            message = "0 is the background, which is a class; move it with data.value_map"
+            yield Problem(node.place, f"data.labels.{name}", message)
+        elif value in owner:
             message = f"has the value {value}, which {owner[value]} has already"
+            if _IGNORE in (name, owner[value]):
+                message += "; what is ignored cannot be a class too"
             yield Problem(node.place, f"data.labels.{name}", message)
         owner.setdefault(value, name)
     if regions is None or not isinstance(regions.value, dict):
         return
+    owner = {value: name for value, name in owner.items() if name != _IGNORE}
     for name, node in regions.value.items():
         for item in node.value if isinstance(node.value, list) else []:
             if _whole(item.value) and (item.value not in owner or item.value == 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -14,6 +15,16 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Millimetres = Annotated[float, Field(gt=0)]
 PerAxis = tuple[Count, ...]
 PerStage = tuple[Count | PerAxis, ...]
+
+
+def _file_value(key: Any) -> Any:
+    """Read a key that YAML gives as text: ``255``, or a colour ``0xff0000``."""
+    if isinstance(key, str) and re.fullmatch(r"-?[0-9]+|0x[0-9a-fA-F]+", key):
+        return int(key, 16 if key.startswith("0x") else 10)
+    return key
+
+
+FileValue = Annotated[int, BeforeValidator(_file_value)]
 
 
 class Section(BaseModel):
@@ -39,11 +50,11 @@ class Phantom(Section):
 class Data(Section):
     """Where the cases are and what their labels mean."""
 
-    format: Literal["auto", "decathlon", "brats", "nnunet", "folders", "datalist", "phantom"] = (
-        Field(
-            default="auto",
-            description="Layout of the data set; auto recognises it from the folder.",
-        )
+    format: Literal[
+        "auto", "decathlon", "brats", "nnunet", "folders", "datalist", "echonet", "phantom"
+    ] = Field(
+        default="auto",
+        description="Layout of the data set; auto recognises it from the folder.",
     )
     root: Text | None = Field(
         default=None, description="The data set's folder, relative to the current folder."
@@ -58,7 +69,8 @@ class Data(Section):
         default=None,
         min_length=1,
         description="Name of a preset (brats2021), or a mapping name: value as stored in the label "
-        "files; null takes them from the data set.",
+        "files; the name ignore is for voxels that nobody labelled; null takes them from the data "
+        "set.",
     )
     regions: bool | dict[str, tuple[int, ...]] | None = Field(
         default=None,
@@ -79,8 +91,16 @@ class Data(Section):
     splits: Text | None = Field(
         default=None, description="Your own split file (JSON); null makes one."
     )
-    value_map: dict[int, int] = Field(
-        default={}, description="Replaces values of the label files before anything else: {255: 1}."
+    held_out: tuple[Text, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Ids of the cases that validate while all others train, instead of folds; * "
+        "stands for any text, ? for one character.",
+    )
+    value_map: dict[FileValue, int] = Field(
+        default={},
+        description="Replaces values of the label files before anything else: {255: 1}, or by "
+        "colour {0xff0000: 1}.",
     )
     empty_labels: bool = Field(
         default=False, description="Accept labels without any foreground, as in lesion screening."
@@ -170,6 +190,11 @@ class PlanKeys(Section):
         default="auto",
         description="Volumes at the data's spacing, at a coarser one (large volumes only), or "
         "slice by slice; auto: 3d_fullres, for pictures 2d.",
+    )
+    neighbours: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="With configuration 2d: how many slices on either side of each the network "
+        "sees as channels (2.5D); null: none.",
     )
     preset: Literal["auto", "standard", "fast", "resenc_m", "resenc_l", "resenc_xl"] = Field(
         default="auto",

@@ -64,7 +64,7 @@ def run(job: Job, plan: Plan, *, reserve: int = 0) -> OnDevice:
     """
     device = training_device(job.recipe)
     name = device_name(device)
-    begun = any(job.folder.path.glob("fold_*/checkpoints/last.ckpt"))
+    begun = job.device_is_settled or any(job.folder.path.glob("fold_*/checkpoints/last.ckpt"))
     kept = known(job, plan) if begun else None
     if kept is not None and kept.device == name:
         return kept

@@ -14,10 +14,11 @@ from medseg.atomic import write_text
 from medseg.data.prepare.reading import read_label
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
-from medseg.metrics.evaluate import evaluate_pairs, table
+from medseg.metrics.evaluate import evaluate_pairs, fold_table, table
 from medseg.stages.job import Job
 from medseg.stages.reporter import Advance, Reporter
 from medseg.stages.run_folder import digest, files_state
+from medseg.stages.splits import recorded_splits
 
 Pair = tuple[str, Path, Path]
 MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
@@ -43,14 +44,20 @@ def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
     pairs = [(c.id, masks[c.id], c.label) for c in dataset.cases if c.id in masks and c.label]
     job.require_unchanged(c for c in dataset.cases if c.id in masks)
     meaning = [dataset.labels.to_dict(), sorted(dataset.value_map.items()), empty]
-    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), meaning)
+    folds = _held_out(job)
+    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), meaning, folds)
     if target.is_file() and job.folder.is_current("evaluate", inputs):
         metrics = json.loads(target.read_text())
     else:
         with job.report.progress("evaluate") as advance:
-            metrics = score(pairs, dataset.labels, dataset.value_map, empty=empty, advance=advance)
-        trained = job.folder.path.glob("fold_*/checkpoints/best.ckpt")
-        metrics["folds"] = sorted(path.parents[1].name for path in trained)
+            metrics = score(
+                pairs,
+                dataset.labels,
+                dataset.value_map,
+                empty=empty,
+                folds=folds,
+                advance=advance,
+            )
         write_text(target, json.dumps(metrics, indent=1))
         job.folder.record("evaluate", inputs)
     job.report.stage("evaluate", f"{target}")
@@ -65,6 +72,7 @@ def score(
     prediction_map: Mapping[int, int] | None = None,
     *,
     empty: Literal["skip", "one"] = "skip",
+    folds: Mapping[str, Sequence[str]] | None = None,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
     """Compare pairs of mask files, one case in memory at a time.
@@ -75,6 +83,7 @@ def score(
         value_map: file value -> label value, of the references.
         prediction_map: the same, of the predictions.
         empty: see `evaluate_pairs`.
+        folds: see `evaluate_pairs`.
         advance: told how many cases are done.
 
     Raises:
@@ -89,7 +98,7 @@ def score(
             yield case, pred.data, ref.data, ref.grid.spacing
         advance(len(pairs), len(pairs))
 
-    return evaluate_pairs(read(), scheme, empty=empty)
+    return evaluate_pairs(read(), scheme, empty=empty, folds=folds)
 
 
 def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[str], list[str]]:
@@ -119,9 +128,20 @@ def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[
 
 
 def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
-    """Print the table of ``metrics.json``."""
+    """Print the tables of ``metrics.json``."""
     header, *rows = table(metrics)
     report.table("", header, rows)
+    if len(metrics.get("folds", {})) > 1:
+        header, *rows = fold_table(metrics)
+        report.table("", header, rows)
+
+
+def _held_out(job: Job) -> dict[str, list[str]]:
+    """Say which cases each trained fold of a run held out."""
+    splits = recorded_splits(job.folder.path)
+    names = {f"fold_{i}": split["val"] for i, split in enumerate(splits)}
+    trained = {path.parents[1].name for path in job.folder.path.glob("fold_*/checkpoints/*.ckpt")}
+    return {name: ids for name, ids in names.items() if name in trained}
 
 
 def _has_cases(target: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,14 +15,14 @@ from medseg import build
 from medseg.atomic import cannot_write
 from medseg.data.splits import evenly
 from medseg.errors import InputError, Interrupted
-from medseg.stages import device, device_file, extend, preprocess
+from medseg.stages import device, device_file, extend, inspect, preprocess
 from medseg.stages.device import OnDevice
 from medseg.stages.extend import Amount
 from medseg.stages.foreground import require_foreground
 from medseg.stages.job import Job
 from medseg.stages.memory import bytes_in_memory
 from medseg.stages.run_folder import digest
-from medseg.stages.splits import cases_of_fold
+from medseg.stages.splits import Labels, cases_of_fold, folds_of, labels_of
 from medseg.tracking import log_artifacts
 
 if TYPE_CHECKING:
@@ -54,15 +54,14 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
     with folder.training(folder.fold.name):
         if job.overwrite:
             folder.replaced.take([folder.fold])
-        # Splits first: a fold that cannot be is known before anything is read.
-        folds = cases_of_fold(job.recipe, dataset, folder.path, say=job.report.say)
-        return _fit(job, *folds, resume=resume, by=by)
+        # A fold that cannot be is known before anything is read.
+        folds_of(job.recipe, dataset, folder.path)
+        return _fit(job, resume=resume, by=by)
 
 
-def _fit(
-    job: Job, train: Sequence[Case], val: Sequence[Case], *, resume: bool, by: Amount | None
-) -> Path:
+def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
     plan, index = preprocess.run(job)
+    train, val = dealt(job)
     ids = [case.id for case in train], [case.id for case in val]
     for warning in require_foreground(
         index.counts,
@@ -105,6 +104,18 @@ def _fit(
     job.folder.record(_stage(job), _state(inputs, extensions))
     extend.note(job, extensions)
     return best
+
+
+def dealt(job: Job) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Write ``splits.json`` for inspected data; return the fold's training and validation cases."""
+
+    def labels() -> Labels:
+        found = inspect.read(job.folder / "fingerprint.json")
+        return {} if found is None else labels_of(found)
+
+    return cases_of_fold(
+        job.recipe, job.dataset, job.folder.path, labels=labels, say=job.report.say
+    )
 
 
 def _stage(job: Job) -> str:

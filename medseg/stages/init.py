@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medseg import build
 from medseg.atomic import write_text
 from medseg.data.case import Dataset
+from medseg.data.formats import colours
 from medseg.errors import InputError
 from medseg.planning.fingerprint import Fingerprint
 from medseg.recipe import Recipe
@@ -54,6 +55,7 @@ def run(
 
 def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) -> str:
     scheme = dataset.labels
+    ignored = {} if scheme.ignore is None else {"ignore": scheme.ignore}
     foreground = ", ".join(scheme.foreground)
     notes = [*dataset.notes, *look.problems(found)]
     lines = [
@@ -88,7 +90,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
             "  regions: true",
         ]
     else:
-        lines.append(f"  labels: {json.dumps(dict(scheme.values))}")
+        lines.append(f"  labels: {json.dumps({**scheme.values, **ignored})}")
     if scheme.regions:
         regions = {name: list(members) for name, members in scheme.regions.items()}
         lines += [
@@ -96,9 +98,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
             f"  regions: {json.dumps(regions)}",
         ]
     if dataset.value_map:
-        lines += [
-            f"  value_map: {json.dumps({int(k): int(v) for k, v in dataset.value_map.items()})}"
-        ]
+        lines.append(f"  value_map: {_value_map(dataset.value_map)}")
     if len(dataset.cases) == 1:
         lines += ["  fold: all  # a single case: nothing can be held out"]
     else:
@@ -115,6 +115,12 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
         "",
     ]
     return "\n".join(lines)
+
+
+def _value_map(value_map: Mapping[int, int]) -> str:
+    """Write a value map, colours as 0xRRGGBB."""
+    name = colours.name if colours.names_colours(value_map) else str
+    return f"{{{', '.join(f'{name(key)}: {value}' for key, value in value_map.items())}}}"
 
 
 def _base(found: Fingerprint) -> str:

@@ -30,6 +30,8 @@ class Job:
         trust: packages whose code may run.
         overwrite: replace existing results.
         loggers: open loggers of a training, closed when the job ends.
+        device_is_settled: ``device.yaml`` was just measured for this start, and is not measured
+            again.
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class Job:
     trust: tuple[str, ...] = ()
     overwrite: bool = False
     loggers: list[Any] = field(default_factory=list)
+    device_is_settled: bool = False
 
     def __enter__(self) -> Job:
         return self
@@ -62,8 +65,9 @@ class Job:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set, read from its folder (phantoms are written first)."""
-        with self.report.progress("phantoms") as advance:
+        """The data set, read from its folder (phantoms and frames of videos are written first)."""
+        what = "phantoms" if self.recipe.data.format == "phantom" else "frames"
+        with self.report.progress(what) as advance:
             dataset = build.build_dataset(self.recipe, self.folder.path, progress=advance)
         self.folder.begin()
         return dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.data.formats import presets
-from medseg.data.prepare.raw import load as load_raw
+from medseg.data.prepare.reading import load_mask
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 
@@ -48,6 +48,6 @@ def find(
         value_map.get(int(v), int(v))
         for pair in pairs
         for path in pair[1:]
-        for v in np.unique(np.rint(load_raw(path).data))
+        for v in np.unique(np.rint(load_mask(path, value_map).data))
     }
     return LabelScheme({"background": 0, **{f"label_{v}": v for v in sorted(values) if v}})

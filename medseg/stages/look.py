@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from medseg import build
 from medseg.data.case import Dataset
@@ -33,9 +34,12 @@ def at_folder(
     """
     text = f"data: {{root: {json.dumps(str(folder.resolve()))}}}"
     recipe = load_text(text, source=folder, overrides=overrides)
-    dataset = build.build_dataset(recipe, folder)
-    with report.progress("inspect") as advance:
-        found = fingerprint(dataset, workers=usable_cores(), progress=advance)
+    # Frames of videos are cut out for a look; a data folder is nothing to write into.
+    with TemporaryDirectory(prefix="medseg-") as scratch:
+        with report.progress("frames") as advance:
+            dataset = build.build_dataset(recipe, Path(scratch), progress=advance)
+        with report.progress("inspect") as advance:
+            found = fingerprint(dataset, workers=usable_cores(), progress=advance)
     report.stage("inspect", f"cases: {len(found.cases)}, layout: {dataset.format}, in {folder}")
     for note in [*dataset.notes, *problems(found)]:
         report.say(f"  note: {note}")

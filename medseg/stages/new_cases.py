@@ -9,7 +9,9 @@ from medseg.data import formats
 from medseg.data.case import Case
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
+from medseg.inference.ensemble import Ensemble
 from medseg.inference.predictor import Predictor
+from medseg.inference.segmenter import Segmenter
 from medseg.stages.predict import predict_cases
 from medseg.stages.reporter import Reporter
 
@@ -36,7 +38,7 @@ def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tu
 
 
 def predict(
-    run: Path,
+    runs: Sequence[Path],
     cases: Sequence[Case],
     output: Path,
     *,
@@ -45,10 +47,14 @@ def predict(
     trust: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> list[Path]:
-    """Segment cases into ``output``; all folds of a run are averaged.
+    """Segment cases into ``output``; folds of a run are averaged, and so are several runs.
 
     Raises:
-        InputError: a case cannot be read, or its mask exists already.
+        InputError: a case cannot be read, its mask exists already, or the runs do not fit together.
     """
-    predictor = Predictor.load(run, device=device, trust=trust)
+    predictor: Segmenter
+    if len(runs) == 1:
+        predictor = Predictor.load(runs[0], device=device, trust=trust)
+    else:
+        predictor = Ensemble.load(runs, device=device, trust=trust)
     return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)

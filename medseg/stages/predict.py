@@ -9,8 +9,10 @@ from pathlib import Path
 from medseg.atomic import write_text
 from medseg.build.device import training_device
 from medseg.data.case import Case
+from medseg.data.prepare.writing import mask_suffix
 from medseg.errors import InputError, InputErrors
-from medseg.inference.predictor import Predictor, mask_suffix
+from medseg.inference.predictor import Predictor
+from medseg.inference.segmenter import Segmenter
 from medseg.recipe import Recipe
 from medseg.stages.job import Job, files_of
 from medseg.stages.reporter import Reporter
@@ -34,7 +36,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     files = [path for case in val for path in files_of(case)]
     inputs = digest(files_state([checkpoint, *files]), settings)
     stage = f"predict {job.folder.fold.name}"
-    masks = _existing(target, job.dataset.cases)
+    masks = existing(target, job.dataset.cases)
     if job.folder.is_current(stage, inputs) and all(case.id in masks for case in val):
         job.report.stage("predict", f"{len(val)} cases, unchanged")
         return masks
@@ -50,11 +52,11 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     job.require_unchanged(val)
     job.folder.record(stage, inputs)
     job.report.stage("predict", f"{len(val)} cases into {target}")
-    return _existing(target, job.dataset.cases)
+    return existing(target, job.dataset.cases)
 
 
 def predict_cases(
-    predictor: Predictor,
+    predictor: Segmenter,
     cases: Sequence[Case],
     out_dir: Path,
     *,
@@ -102,17 +104,17 @@ def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:
             remedy="choose another folder with -o, or replace them with --overwrite",
         )
     paths = [out_dir / f"{case.id}{mask_suffix(case.images[0])}" for case in cases]
-    existing = [path.name for path in paths if path.exists()]
-    if existing:
+    there = [path.name for path in paths if path.exists()]
+    if there:
         raise InputError(
             "the output folder holds predictions of these cases already",
             file=out_dir,
-            found=", ".join(existing[:5])
-            + (f" and {len(existing) - 5} more" if len(existing) > 5 else ""),
+            found=", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else ""),
             remedy="choose another folder with -o, or replace them with --overwrite",
         )
 
 
-def _existing(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
+def existing(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
+    """Find the masks of cases in a folder, by case id."""
     paths = {case.id: folder / f"{case.id}{mask_suffix(case.images[0])}" for case in cases}
     return {case: path for case, path in paths.items() if path.is_file()}

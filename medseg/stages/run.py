@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from medseg import build
@@ -21,13 +20,14 @@ def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
     checkpoint = fit.run(job, by=by)
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
-    _log(job, job.folder / "metrics.json")
+    log_metrics(job)
     job.report.say(f"to segment new images: medseg predict {job.folder.path} IMAGES -o MASKS")
     return metrics
 
 
-def _log(job: Job, metrics: Path) -> None:
+def log_metrics(job: Job) -> None:
     """Send the scores, also where an earlier session trained and was stopped before it scored."""
+    metrics = job.folder / "metrics.json"
     stage, inputs = f"log {job.folder.fold.name}", digest(files_state([metrics]))
     if not job.recipe.logger or job.folder.is_current(stage, inputs):
         return

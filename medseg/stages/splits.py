@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from medseg.data.case import Case, Dataset
 from medseg.data.splits import Split, check_splits, make_splits, read_splits, write_splits
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
+from medseg.planning.fingerprint import Fingerprint
 from medseg.recipe import Recipe
+
+Labels = Mapping[str, Collection[str]]
+"""Case id -> the labels that occur in it."""
 
 
 def cases_of_fold(
-    recipe: Recipe, dataset: Dataset, run_dir: Path, *, say: Callable[[str], None] | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    labels: Callable[[], Labels] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Write ``splits.json`` and return the training and validation cases of the recipe's fold.
 
@@ -25,6 +35,7 @@ def cases_of_fold(
         recipe: which fold, and how many.
         dataset: its cases.
         run_dir: the run's folder.
+        labels: asked which labels occur in which case if folds are dealt, see `make_splits`.
         say: told that folds which were there are dealt anew.
 
     Raises:
@@ -33,11 +44,9 @@ def cases_of_fold(
     """
     target = run_dir / "splits.json"
     recorded = _recorded(target)
-    splits = folds_of(recipe, dataset, run_dir)
+    splits = folds_of(recipe, dataset, run_dir, labels=labels)
     fold = recipe.data.fold
     if splits != recorded:
-        if recorded is not None:
-            _refuse_trained(recipe, run_dir, _difference(recorded, splits))
         if say is not None and target.is_file():
             said = "unreadable" if recorded is None else _difference(recorded, splits)
             say(f"  the folds in splits.json are replaced: {said}")
@@ -49,9 +58,19 @@ def cases_of_fold(
     return tuple(by_id[i] for i in chosen["train"]), tuple(by_id[i] for i in chosen["val"])
 
 
-def folds_of(recipe: Recipe, dataset: Dataset, run_dir: Path) -> list[Split]:
-    """Return the folds of a run without writing them; raises as `cases_of_fold` does."""
-    splits = _splits(recipe, dataset, _recorded(run_dir / "splits.json"))
+def folds_of(
+    recipe: Recipe,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    labels: Callable[[], Labels] | None = None,
+) -> list[Split]:
+    """Return the folds of a run without writing them; raises as `cases_of_fold` does.
+
+    Without ``labels``, folds that are yet to be dealt have the right number, not the right cases.
+    """
+    recorded = _recorded(run_dir / "splits.json")
+    splits = _splits(recipe, dataset, recorded, labels)
     fold = recipe.data.fold
     if fold != "all" and fold >= len(splits):
         raise InputError(
@@ -59,7 +78,24 @@ def folds_of(recipe: Recipe, dataset: Dataset, run_dir: Path) -> list[Split]:
             file=recipe.data.splits or recipe.source,
             expected=f"data.fold from 0 to {len(splits) - 1}, or all",
         )
+    if recorded is not None and splits != recorded:
+        _refuse_trained(recipe, run_dir, _difference(recorded, splits))
     return splits
+
+
+def labels_of(found: Fingerprint) -> Labels:
+    """Say which classes, or regions, occur in each case of a fingerprint."""
+    scheme = LabelScheme.from_dict(found.labels)
+    outputs = list(zip(scheme.foreground, scheme.region_indices(), strict=True))
+    return {
+        case.id: [name for name, members in outputs if any(case.label_voxels[i] for i in members)]
+        for case in found.cases
+    }
+
+
+def recorded_splits(run_dir: Path) -> list[Split]:
+    """Read the ``splits.json`` of a run; a missing or spoilt one has no folds."""
+    return _recorded(run_dir / "splits.json") or []
 
 
 def _refuse_trained(recipe: Recipe, run_dir: Path, difference: str) -> None:
@@ -76,7 +112,12 @@ def _refuse_trained(recipe: Recipe, run_dir: Path, difference: str) -> None:
     )
 
 
-def _splits(recipe: Recipe, dataset: Dataset, recorded: list[Split] | None) -> list[Split]:
+def _splits(
+    recipe: Recipe,
+    dataset: Dataset,
+    recorded: list[Split] | None,
+    labels: Callable[[], Labels] | None,
+) -> list[Split]:
     if recipe.data.splits:
         return read_splits(Path(recipe.data.splits), dataset.cases)
     if dataset.splits:
@@ -89,7 +130,7 @@ def _splits(recipe: Recipe, dataset: Dataset, recorded: list[Split] | None) -> l
     groups = {case.group or case.id for case in dataset.cases}
     if recipe.data.fold == "all" and len(groups) < recipe.data.folds:
         return [{"train": ids, "val": []}]
-    return make_splits(dataset.cases, recipe.data.folds)
+    return make_splits(dataset.cases, recipe.data.folds, labels=labels() if labels else None)
 
 
 def _recorded(target: Path) -> list[Split] | None:

@@ -17,9 +17,11 @@ from medseg.data.feed.batch import Batch
 from medseg.inference.decode import decode
 from medseg.inference.memory import within_memory
 from medseg.inference.window import SlidingWindow
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss, region_masks
+from medseg.losses.ignoring import require_ignoring
 from medseg.metrics.volume_dice import dice_per_output
+from medseg.networks.input_context import context_of, with_context, without_context
 from medseg.networks.outputs import as_heads, finest
 from medseg.tasks.batches import as_batch
 from medseg.training.averaging import averaged_copy
@@ -40,11 +42,13 @@ class SegmentationTask(pl.LightningModule):
 
     Args:
         network: maps ``(B, C, *S)`` to logits ``(B, labels.num_outputs, *S)``; in training it may
-            return several, finest first (deep supervision).
+            return several, finest first (deep supervision). One that reads around what it segments
+            (`medseg.networks.input_context`) trains on the middle of what batches hold.
         labels: what the outputs mean.
         loss: maps logits and target to a scalar. The target is the index tensor ``(B, 1, *S)``, or
-            with regions their masks ``(B, R, *S)``. Default: Dice + cross-entropy (regions: Dice +
-            BCE).
+            with regions their masks ``(B, R, *S)``. Where ``labels`` has an ignore label, a third
+            argument ``valid`` says which voxels take part. Default: Dice + cross-entropy (regions:
+            Dice + BCE).
         optimizer: makes the optimiser from the parameters. Default: AdamW, 1e-3, weight decay 1e-2.
         schedule: learning-rate factor as a function of the elapsed fraction of the training.
         window: predicts a whole volume, ``(network, image) -> logits``; default: one forward pass.
@@ -52,6 +56,9 @@ class SegmentationTask(pl.LightningModule):
             weights.
         description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild
             the network and its preprocessing (see `medseg.inference.checkpoint`).
+
+    Raises:
+        InputError: there is an ignore label, and the loss cannot leave its voxels out.
     """
 
     averaged: nn.Module | None
@@ -72,7 +79,10 @@ class SegmentationTask(pl.LightningModule):
         self.network = network
         self.averaged = averaged_copy(network, ema) if ema is not None else None
         self.labels = labels
-        self.loss = DeepSupervisionLoss(loss or (RegionLoss() if labels.regions else DiceCELoss()))
+        loss = loss or (RegionLoss() if labels.regions else DiceCELoss())
+        if labels.ignore is not None:
+            require_ignoring(loss)
+        self.loss = DeepSupervisionLoss(loss)
         self.make_optimizer = optimizer or _adamw
         self.schedule = schedule or Cosine()
         self.window = window
@@ -99,8 +109,12 @@ class SegmentationTask(pl.LightningModule):
 
     def batch_loss(self, batch: Batch) -> Tensor:
         """Return the loss of one batch; logs and checks nothing."""
-        heads = as_heads(self.network(batch.image), spatial_dims=batch.image.ndim - 2)
-        return self.loss(heads, self._target(batch.label))  # type: ignore[arg-type]
+        dims = batch.image.ndim - 2
+        heads = as_heads(self.network(batch.image), spatial_dims=dims)
+        context = context_of(self.network, spatial_dims=dims)
+        label = without_context(batch.label, context)  # type: ignore[arg-type]
+        valid = None if self.labels.ignore is None else label != IGNORED
+        return self.loss(heads, self._target(label), valid)
 
     def score(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Predict whole volumes; return preds and target ``(B, *S)``, and Dice ``(B, scored)``."""
@@ -159,7 +173,9 @@ class SegmentationTask(pl.LightningModule):
                 )
             if window is not None:
                 return window(network, image)
-            return finest(network(image), spatial_dims=image.ndim - 2)
+            dims = image.ndim - 2
+            image = with_context(image, context_of(network, spatial_dims=dims))
+            return finest(network(image), spatial_dims=dims)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and a schedule that follows the training's clock."""

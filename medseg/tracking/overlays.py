@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medseg.labels import is_foreground
+
 # Okabe & Ito's palette without black: told apart by colour-blind readers too.
 COLOURS = np.array(
     [(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)],
@@ -30,6 +32,7 @@ def overlay(
     Args:
         image: ``(C, I, J, K)`` or ``(C, I, J)``, any scale.
         target: label indices ``(I, J, K)`` or ``(I, J)``; ``None`` where there is no reference.
+            Voxels to ignore are left grey.
         preds: label indices of the same shape.
         channels: how many channels to show at most.
         size: small slices are enlarged by a whole factor towards this many pixels.
@@ -40,6 +43,7 @@ def overlay(
     image = np.asarray(image)[:channels]
     preds = np.asarray(preds)
     target = np.zeros_like(preds) if target is None else np.asarray(target)
+    target = np.where(is_foreground(target), target, 0)
     if image.shape[1:] != preds.shape or preds.shape != target.shape:
         raise ValueError(f"shapes differ: {image.shape[1:]}, {target.shape}, {preds.shape}")
     if preds.ndim == 3:

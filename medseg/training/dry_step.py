@@ -89,7 +89,10 @@ def dry_step(
 def synthetic_batch(
     batch_size: int, channels: int, patch_size: Sequence[int], *, num_labels: int
 ) -> Batch:
-    """Make noise ``(B, C, *S)`` with random label indices, from a generator of its own."""
+    """Make noise ``(B, C, *S)`` with random label indices, from a generator of its own.
+
+    Of a network that reads around its patch, ``patch_size`` is the size of the input.
+    """
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(batch_size, channels, *patch_size, generator=generator)
     label = torch.randint(num_labels, (batch_size, 1, *patch_size), generator=generator)

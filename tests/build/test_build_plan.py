@@ -98,15 +98,21 @@ class TestBatchDice:
             ("plan: {batch_dice: false}", False),
             ("plan: {batch_dice: true}\nloss: {name: dice_ce, batch: false}", False),
             ("plan: {batch_dice: false}\nloss: {name: dice, batch: true}", True),
+            ("plan: {batch_dice: true}\nloss: focal_tversky", True),
         ],
     )
     def test_the_plan_reaches_a_loss_that_leaves_it_open(self, dataset, text, batch):
         recipe = load_text(text)
         plan = build.build_plan(recipe, FOUND).plan
-        loss = build.build_task(recipe, plan, dataset).loss
-        found = getattr(loss, "loss", loss)
-        options = getattr(found, "dice_options", None) or found.options
-        assert options["batch"] is batch
+        loss = build.build_task(recipe, plan, dataset).loss.loss
+        (_, dice), *_ = loss.terms
+        assert dice.keywords["batch"] is batch
+
+    def test_distances_are_measured_in_the_plans_spacing(self, dataset):
+        recipe = load_text("loss: dice_boundary\nplan: {spacing: [1, 1, 3]}")
+        plan = build.build_plan(recipe, FOUND).plan
+        _, (_, boundary) = build.build_task(recipe, plan, dataset).loss.loss.terms
+        assert boundary.keywords["spacing"] == plan.preprocessing.spacing == (1.0, 1.0, 3.0)
 
     def test_losses_without_dice_are_left_alone(self, dataset):
         recipe = load_text("loss: ce\nplan: {batch_dice: true}")

@@ -161,3 +161,11 @@ def test_a_network_far_too_large_for_any_memory_is_refused_not_built(dataset, st
     with pytest.raises(InputError, match="does not fit"):
         fit(dataset, 2**40, plan=replace(PLAN, features=(100_000, 100_000, 100_000)))
     assert not steps
+
+
+def test_what_a_network_reads_around_its_patch_is_in_the_step(dataset, steps):
+    words = ["network={name: deepmedic, features: [2, 2], hidden: [4]}"]
+    read = (16 + 12, 24 + 12, 16 + 12)
+    found = fit(dataset, round(2.2 * 1000 * prod(read)), *words)
+    assert found.load == Load((16, 24, 16), 2, 2)
+    assert steps[0] == (4, read)

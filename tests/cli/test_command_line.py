@@ -16,6 +16,7 @@ VERBS = [
     "fit",
     "predict",
     "evaluate",
+    "describe",
     "validate",
     "init",
     "recipes",

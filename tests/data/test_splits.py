@@ -37,6 +37,21 @@ def test_a_group_never_straddles():
         assert not {group[n] for n in fold["train"]} & {group[n] for n in fold["val"]}
 
 
+def test_labels_that_all_cases_have_leave_the_folds_as_they_are():
+    labels = {name: ["organ", "lesion"] for name in NAMES}
+    assert make_splits(cases(*NAMES), 5, labels=labels) == make_splits(cases(*NAMES), 5)
+
+
+def test_a_label_of_few_cases_is_in_every_fold_in_whatever_order_they_come():
+    labels = {name: ["organ", *(["lesion"] if i % 4 == 0 else [])] for i, name in enumerate(NAMES)}
+    splits = make_splits(cases(*NAMES), 5, labels=labels)
+    counts = [sum("lesion" in labels[name] for name in fold["val"]) for fold in splits]
+    assert sorted(counts) == [1, 1, 1, 1, 2]
+    assert sorted(len(fold["val"]) for fold in splits) == [4, 4, 5, 5, 5]
+    backwards = {name: labels[name][::-1] for name in reversed(NAMES)}
+    assert make_splits(cases(*reversed(NAMES)), 5, labels=backwards) == splits
+
+
 def test_one_case_points_to_fold_all():
     with pytest.raises(InputError, match="1 case cannot fill 5 folds") as error:
         make_splits(cases("a"), 5)

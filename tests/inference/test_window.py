@@ -132,3 +132,27 @@ def test_monai_is_not_imported():
         "assert not {'monai', 'SimpleITK', 'torchio', 'pytorch_lightning'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Middle(torch.nn.Module):
+    """Looks two and one voxels beyond what it segments: the sum over that neighbourhood."""
+
+    input_context = (2, 1)
+
+    def forward(self, x):
+        return torch.nn.functional.conv2d(x, torch.ones(1, 1, 5, 3))
+
+
+@pytest.mark.parametrize("size", [(8, 6), (17, 9), (5, 20), (3, 2)])
+@pytest.mark.parametrize("mirror_axes", [(), (0, 1)])
+def test_a_network_is_handed_what_lies_around_its_windows(size, mirror_axes):
+    image = torch.randn(2, 1, *size)
+    window = SlidingWindow((8, 6), batch_size=3, mirror_axes=mirror_axes)
+    expected = torch.nn.functional.conv2d(image, torch.ones(1, 1, 5, 3), padding=(2, 1))
+    assert torch.allclose(window(Middle(), image), expected, atol=1e-5)
+
+
+def test_a_network_that_does_not_say_how_far_it_looks_is_refused():
+    silent = Middle().forward
+    with pytest.raises(ValueError, match="must have the shape of the image"):
+        SlidingWindow((8, 6))(silent, torch.zeros(1, 1, 9, 9))

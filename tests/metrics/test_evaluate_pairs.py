@@ -7,7 +7,7 @@ import pytest
 
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
-from medseg.metrics import evaluate_pairs, json_safe, table
+from medseg.metrics import evaluate_pairs, fold_table, json_safe, table
 
 SCHEME = LabelScheme({"liver": 1, "tumour": 2})
 
@@ -64,6 +64,26 @@ def test_table_has_a_row_per_class_and_the_mean():
     assert rows[2] == ["tumour", "–", "–", "–", "0", "3"]
     assert rows[3][:2] == ["mean", "0.5833"]
     assert {len(row) for row in rows} == {6}
+
+
+def test_folds_are_summarised_by_themselves():
+    folds = {"fold_0": ["right", "missed"], "fold_1": ["shifted"], "fold_2": ["elsewhere"]}
+    metrics = evaluate_pairs(pairs(), SCHEME, folds=folds)
+    assert list(metrics["folds"]) == ["fold_0", "fold_1"]
+    for name, part in metrics["folds"].items():
+        own = evaluate_pairs((pair for pair in pairs() if pair[0] in folds[name]), SCHEME)
+        assert part == {
+            "n_cases": len(folds[name]),
+            "cases": folds[name],
+            "per_class": own["per_class"],
+            "mean": own["mean"],
+        }
+    assert fold_table(metrics) == [
+        ["Dice", "liver", "tumour", "mean", "cases"],
+        ["fold_0", "0.5000", "–", "0.5000", "2"],
+        ["fold_1", "0.7500", "–", "0.7500", "1"],
+        ["together", "0.5833", "–", "0.5833", "3"],
+    ]
 
 
 def test_no_pairs_give_an_empty_table():

@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 from medseg.metrics import dice, hausdorff95, score_case, summarise
 
 CLASSES = LabelScheme({"liver": 1, "tumour": 2})
@@ -91,3 +92,23 @@ def test_summary_counts_what_it_leaves_out():
 
 def test_summary_of_nothing_is_empty():
     assert summarise({}) == {"per_class": {}, "mean": {}}
+
+
+@pytest.mark.parametrize("scheme", [CLASSES, BRATS])
+def test_ignored_voxels_are_background_in_both(scheme):
+    rng = np.random.default_rng(0)
+    pred, ref = rng.integers(0, 3, (2, 6, 7, 8), dtype=np.uint8)
+    partly = ref.copy()
+    partly[2:4] = IGNORED
+    found = score_case(pred, partly, replace(scheme, ignore=99), SPACING)
+    pred[2:4] = ref[2:4] = 0
+    assert found == score_case(pred, ref, scheme, SPACING)
+
+
+def test_what_is_predicted_at_ignored_voxels_costs_nothing():
+    scheme = replace(CLASSES, ignore=99)
+    ref = np.array([[[1, 1, IGNORED, IGNORED]]], dtype=np.uint8)
+    pred = np.array([[[1, 1, 1, 2]]], dtype=np.uint8)
+    scores = score_case(pred, ref, scheme, (1, 1, 1))
+    assert scores["liver"]["dice"] == 1.0 and scores["liver"]["hd95"] == 0.0
+    assert math.isnan(scores["tumour"]["dice"])

@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 from medseg.metrics import dice
 from medseg.metrics.volume_dice import VolumeDice, dice_per_output, voxel_counts
 
@@ -81,3 +82,20 @@ def test_transposed_volume_is_refused():
 def test_index_beyond_the_scheme_is_refused():
     with pytest.raises(InputError, match="beyond"):
         voxel_counts(torch.full((1, 4, 5), 3), torch.zeros(1, 4, 5).long(), CLASSES)
+
+
+@pytest.mark.parametrize("scheme", [CLASSES, BRATS])
+def test_ignored_voxels_count_as_if_they_were_cut_off(scheme):
+    preds, target = random_pair(scheme)
+    ignoring = replace(scheme, ignore=99)
+    partly = target.clone()
+    partly[:, :, 3:] = IGNORED
+    found = voxel_counts(preds, partly, ignoring)
+    expected = voxel_counts(preds[:, :, :3], target[:, :, :3], scheme)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_case_that_nobody_labelled_has_no_dice():
+    scheme = replace(CLASSES, ignore=99)
+    target = torch.full((1, 4, 4), IGNORED)
+    assert dice_per_output(torch.ones(1, 4, 4, dtype=torch.long), target, scheme).isnan().all()

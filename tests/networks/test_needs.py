@@ -23,6 +23,8 @@ def test_needs_are_read_without_torch():
         ("unet", {"spatial_dims": 3, "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]]}, (2, 4, 4)),
         ("residual_unet", {"spatial_dims": 2, "strides": [1, 2, 2]}, (4, 4)),
         ("dilated_unet", {}, (1, 1, 1)),
+        ("attention_unet", {"strides": [1, [1, 2, 2], 2]}, (2, 4, 4)),
+        ("unet_plus_plus", {"spatial_dims": 2, "strides": [1, 2, [2, 1]]}, (4, 2)),
         ("pkg.mod:Net", {"spatial_dims": 2}, (1, 1)),
         ("monai.DynUNet", {"strides": [1, 2, (2, 2, 1)]}, (4, 4, 2)),
         ("monai.UNet", {"channels": [4, 8, 16], "strides": [2, 2, 2]}, (4, 4, 4)),

@@ -8,8 +8,9 @@ import textwrap
 import pytest
 import torch
 
+import medseg.networks
 from medseg.errors import InputError
-from medseg.networks import DilatedUNet, ResidualUNet, UNet
+from medseg.networks import ResidualUNet
 from medseg.networks.registry import OURS, create, needs, plan_arguments, record, resolve
 
 PLAN_2D = {
@@ -35,6 +36,8 @@ NETWORKS = {  # name -> the user's arguments, the smallest patches in 2D and 3D
     "unet": ({}, (16, 16), (8, 16, 16)),
     "residual_unet": ({"blocks_per_stage": 1}, (16, 16), (8, 16, 16)),
     "dilated_unet": ({}, (16, 16), (8, 16, 16)),
+    "attention_unet": ({}, (16, 16), (8, 16, 16)),
+    "unet_plus_plus": ({}, (16, 16), (8, 16, 16)),
     "monai.UNet": ({"num_res_units": 1}, (16, 16), (8, 16, 16)),
     "monai.AttentionUnet": ({}, (16, 16), (8, 16, 16)),
     "monai.DynUNet": ({}, (16, 16), (8, 16, 16)),
@@ -76,7 +79,10 @@ def test_a_network_wired_from_the_plan_trains(name, dims):
 
 
 def test_our_names_give_our_classes():
-    assert [resolve(name) for name in OURS] == [UNet, ResidualUNet, DilatedUNet]
+    for name, path in OURS.items():
+        cls = resolve(name)
+        assert f"{cls.__module__}:{cls.__name__}" == path
+        assert getattr(medseg.networks, cls.__name__) is cls
 
 
 def test_a_record_goes_through_json_and_back():

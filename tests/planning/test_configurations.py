@@ -2,6 +2,7 @@ import pytest
 
 from medseg.errors import InputError
 from medseg.networks.needs import NetworkNeeds, needs
+from medseg.planning.plan import Plan
 from medseg.planning.planner import plan
 
 LARGE = (256, 256, 256)
@@ -93,6 +94,24 @@ class TestSlices:
         with pytest.raises(InputError, match="slice by slice") as caught:
             plan(data_set(**CT), configuration="2d", needs=needs("monai.SegResNet", {}))
         assert "unet" in str(caught.value)
+
+    def test_neighbours_are_kept_and_the_axis_of_the_stack_is_known(self, data_set):
+        found = plan(data_set(**CT), configuration="2d", overrides={"neighbours": 2})
+        assert (found.plan.neighbours, found.plan.slice_axis) == (2, 2)
+        assert Plan.from_dict(found.plan.to_dict()) == found.plan
+        assert found.reasons["neighbours"] == "given by the user"
+        assert "neighbours" not in plan(data_set(**CT), configuration="2d").plan.to_dict()
+
+    @pytest.mark.parametrize("wrong", [-1, 1.5, True, "1"])
+    def test_neighbours_are_whole_numbers(self, data_set, wrong):
+        with pytest.raises(InputError, match="not a whole number"):
+            plan(data_set(**CT), configuration="2d", overrides={"neighbours": wrong})
+
+    def test_only_slices_have_neighbours(self, data_set):
+        with pytest.raises(InputError, match="only what is seen slice by slice") as caught:
+            plan(data_set(**CT), overrides={"neighbours": 1})
+        assert "plan.configuration: 2d" in caught.value.remedy
+        assert plan(data_set(**CT)).plan.slice_axis is None
 
     def test_what_a_network_wants_in_plane_is_kept(self, data_set):
         wanted = NetworkNeeds((96, 96, 1), (96, 96, 1))

@@ -135,8 +135,8 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
         ),
         (
             "data: {format: nnunett}",
-            "r.yaml:1: data.format: expected auto, decathlon, brats, nnunet, folders, datalist or "
-            "phantom, found the text 'nnunett'; did you mean nnunet?",
+            "r.yaml:1: data.format: expected auto, decathlon, brats, nnunet, folders, datalist, "
+            "echonet or phantom, found the text 'nnunett'; did you mean nnunet?",
         ),
         (
             "data: {labels: {a: one}}",
@@ -257,3 +257,28 @@ def test_recipe_knows_the_place_of_each_key(write):
     assert recipe.at("seed") == "command line"
     assert recipe.at("data", "folds") == "r.yaml:2"
     assert isinstance(recipe, Recipe)
+
+
+def test_an_ignore_label_that_is_a_class_is_refused(write):
+    recipe = load(write("data: {labels: {a: 1, ignore: 2}}"))
+    assert recipe.data.labels == {"a": 1, "ignore": 2}
+    assert problems(write("data: {labels: {a: 1, ignore: 1}}")) == [
+        "r.yaml:1: data.labels.ignore: has the value 1, which a has already; what is ignored "
+        "cannot be a class too"
+    ]
+    assert problems(write("data: {labels: {a: 1, ignore: 0}}")) == [
+        "r.yaml:1: data.labels.ignore: 0 is the background, which is a class; move it with "
+        "data.value_map"
+    ]
+    text = "data: {labels: {a: 1, ignore: 2}, regions: {R: [1, 2]}}"
+    assert problems(write(text)) == [
+        "r.yaml:1: data.regions.R: unites foreground values of data.labels, 2 is not one"
+    ]
+
+
+@pytest.mark.parametrize("name", ["dice", "focal", "tversky", "dice_boundary"])
+def test_losses_of_either_kind_fit_classes_and_regions(write, name):
+    for data in ("labels: {a: 1}", "labels: brats2023, regions: true"):
+        assert load(write(f"data: {{{data}}}\nloss: {name}")).loss.name == name
+    (message,) = problems(write(f"loss: {{name: {name}, regions: true}}"))
+    assert message == "r.yaml:1: loss.regions: is set by medseg; leave it out"

@@ -6,8 +6,9 @@ import pytest
 from medseg.data.case import Case, Dataset
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
 from medseg.recipe import load_text
-from medseg.stages.splits import cases_of_fold
+from medseg.stages.splits import cases_of_fold, folds_of, labels_of, recorded_splits
 
 
 def dataset(count, **options):
@@ -103,3 +104,55 @@ def test_overwriting_is_advised_where_it_helps(tmp_path):
     with pytest.raises(InputError) as error:
         cases_of_fold(recipe("fold: 1"), dataset(11), tmp_path)
     assert "--overwrite" not in str(error.value)
+
+
+def test_labels_are_asked_for_only_when_folds_are_dealt(tmp_path):
+    asked = []
+
+    def labels():
+        asked.append(1)
+        return {f"c{i}": ["lesion"] if i < 5 else [] for i in range(10)}
+
+    for fold in range(5):
+        _, val = cases_of_fold(recipe(f"fold: {fold}"), dataset(10), tmp_path, labels=labels)
+        assert sum(int(case.id[1:]) < 5 for case in val) == 1
+    assert asked == [1]
+
+
+def test_dealt_folds_are_kept_whatever_the_labels(tmp_path):
+    cases_of_fold(recipe(), dataset(10), tmp_path)
+    before = read(tmp_path)
+    trained(tmp_path)
+    cases_of_fold(recipe(), dataset(10), tmp_path, labels=lambda: {"c1": ["lesion"]})
+    assert read(tmp_path) == before == recorded_splits(tmp_path)
+
+
+def test_looking_at_the_folds_of_a_trained_run_refuses_other_cases(tmp_path):
+    cases_of_fold(recipe(), dataset(10), tmp_path)
+    trained(tmp_path)
+    with pytest.raises(InputError, match="1 new"):
+        folds_of(recipe(), dataset(11), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("regions", "expected"),
+    [
+        ({}, {"a": ["oedema", "core"], "b": []}),
+        (
+            {"whole": (1, 2, 3), "inner": (2, 3), "active": (3,)},
+            {"a": ["whole", "inner"], "b": []},
+        ),
+    ],
+)
+def test_labels_or_regions_that_have_voxels_occur_in_a_case(regions, expected):
+    scheme = LabelScheme({"oedema": 1, "core": 2, "enhancing": 3}, regions)
+    found = Fingerprint(
+        ("MR",), scheme.to_dict(), (fingerprint("a", 5, 1, 2, 0), fingerprint("b", 9, 0, 0, 0)), ()
+    )
+    assert labels_of(found) == expected
+
+
+def fingerprint(name, *voxels):
+    return CaseFingerprint(
+        name, (2, 2, 2), (1, 1, 1), "RAS", (2, 2, 2), "int16", "uint8", (), (), voxels
+    )

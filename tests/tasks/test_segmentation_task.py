@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import pytorch_lightning as pl
@@ -8,10 +9,12 @@ from torch.utils.data import DataLoader
 
 from medseg.errors import InputError
 from medseg.inference.window import SlidingWindow
-from medseg.labels import LabelScheme
-from medseg.losses import CrossEntropyLoss
+from medseg.labels import IGNORED, LabelScheme
+from medseg.losses import CrossEntropyLoss, region_masks
+from medseg.losses.registry import create
 from medseg.networks import UNet
 from medseg.tasks import SegmentationTask
+from medseg.tasks.batches import as_batch
 from medseg.training.compiling import compile_or_not
 
 TWO = LabelScheme({"background": 0, "a": 1, "b": 2})
@@ -232,3 +235,30 @@ def test_validation_does_not_compile_the_network_anew(monkeypatch):
     compile_or_not(task.network, print)
     task.predict_logits(torch.zeros(1, 1, 4, 4))
     assert calls == []
+
+
+@pytest.mark.parametrize("scheme", [TWO, REGIONS])
+def test_voxels_to_ignore_are_neither_learnt_nor_scored(scheme):
+    scheme = replace(scheme, ignore=9)
+    target = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    target[..., 1:3, :] = 1
+    target[..., 3, :] = IGNORED
+    task = SegmentationTask(Fixed(torch.randn(1, scheme.num_outputs, 4, 4)), scheme, ema=None)
+    batch = as_batch((torch.zeros(1, 1, 4, 4), target))
+    task.batch_loss(batch).backward()
+    gradient = task.network.logits.grad
+    assert gradient[..., :3, :].ne(0).any()
+    assert gradient[..., 3, :].eq(0).all()
+    right = target.masked_fill(target == IGNORED, 2)
+    with torch.no_grad():
+        sure = region_masks(right, scheme.region_indices()).float() * 20 - 10
+        task.network.logits.copy_(sure if scheme.regions else one_hot_logits(right[:, 0], 3))
+    _, _, dice = task.score(batch)
+    assert dice[0, 0] == 1.0 and dice[0, 1].isnan()
+
+
+def test_a_loss_that_cannot_ignore_is_refused_where_a_label_says_so():
+    loss = create("monai.DiceLoss", regions=False)
+    SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), TWO, loss=loss)
+    with pytest.raises(InputError, match="DiceLoss cannot leave out"):
+        SegmentationTask(Fixed(torch.zeros(1, 3, 4, 4)), replace(TWO, ignore=9), loss=loss)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from medseg.labels import IGNORED
 from medseg.tracking.overlays import COLOURS, best_slice, contour, overlay, same_size
 
 
@@ -86,3 +87,10 @@ def test_pictures_of_a_panel_get_one_size_and_stay_centred():
     assert {picture.shape for picture in out} == {(4, 6, 3)}
     assert (out[0][1:3, 2:4] == 1).all()
     assert out[0].sum() == small.sum()
+
+
+def test_voxels_to_ignore_stay_grey():
+    image, target, preds = case()
+    plain = overlay(image, target, preds)
+    target[:, :, 1] = IGNORED
+    assert (overlay(image, target, preds) == plain).all()

@@ -33,6 +33,7 @@ def _rows(found: Fingerprint) -> list[tuple[str, str]]:
         ("cases", str(len(found.cases))),
         ("channels", ", ".join(found.channels)),
         ("labels", ", ".join(f"{k} {v}" for k, v in found.labels["values"].items())),
+        *([("ignored", str(found.labels["ignore"]))] if "ignore" in found.labels else []),
         ("regions", ", ".join(found.labels.get("regions") or {}) or "none"),
         ("shape", " x ".join(_span(n) for n in shapes)),
         ("spacing (mm)", " x ".join(_span(s) for s in spacings)),

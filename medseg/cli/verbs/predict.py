@@ -22,7 +22,7 @@ def act(arguments: Namespace) -> None:
     if arguments.output is None:
         raise InputError("no output folder", remedy="say where the masks go: -o FOLDER")
     written = new_cases.predict(
-        arguments.run,
+        [arguments.run, *arguments.with_runs],
         cases,
         arguments.output,
         report=say,

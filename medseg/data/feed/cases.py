@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.labels import is_foreground
 
 # Stages that only prepare cases must not wait for torch.
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class MemoryCase:
     Attributes:
         id: unique name.
         image: ``(C, I, J, K)`` or ``(C, I, J)``; brought to float32.
-        label: integer indices ``(I, J, K)`` or ``(I, J)``, or ``None``; brought to uint8.
+        label: integer indices ``(I, J, K)`` or ``(I, J)``, or ``None``; brought to uint8. Voxels
+            that nobody labelled are `medseg.labels.IGNORED`.
 
     Raises:
         InputError: the shapes do not belong together, or the label is not of whole numbers.
@@ -80,7 +82,7 @@ class MemoryCase:
         """Voxel coordinates ``(N, ndim)`` of each foreground class, at most 10,000 a class."""
         if self.label is None:
             return {}
-        classes = [int(c) for c in np.unique(self.label) if c != 0]
+        classes = [int(c) for c in np.unique(self.label) if is_foreground(c)]
         return {c: _thin(np.argwhere(self.label == c).astype(np.int32)) for c in classes}
 
 

@@ -42,6 +42,8 @@ class SegmentationDataModule(pl.LightningDataModule):
         train: labelled cases to cut patches from.
         val: cases to validate on; may be empty.
         patch_size: voxels per axis.
+        context: voxels per axis on each side of a patch that the network reads, too: batches of
+            training are larger by them, image and label alike. ``None``: none.
         batch_size: patches per step and process.
         steps_per_epoch: length of an epoch; ``None``: one pass over the training cases.
         seed: of cases, positions and augmentation.
@@ -63,6 +65,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         val: Sequence[FeedCase] = (),
         *,
         patch_size: Sequence[int],
+        context: Sequence[int] | None = None,
         batch_size: int,
         steps_per_epoch: int | None = None,
         seed: int = 0,
@@ -84,6 +87,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         self.train_set = PatchDataset(
             train,
             patch_size=patch_size,
+            context=context,
             batch_size=batch_size,
             foreground_fraction=foreground_fraction,
             seed=seed,

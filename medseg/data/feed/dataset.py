@@ -30,6 +30,9 @@ class PatchDataset(Dataset):
     Args:
         cases: labelled cases.
         patch_size: voxels per axis; a smaller image is padded with zeros.
+        context: voxels per axis that are cut along on each side of the patch, zeros beyond the
+            image, for a network that reads around what it segments; they take part in everything
+            but the choice of the patch. ``None``: none.
         batch_size: items per step, for the rule of `forced_foreground`.
         foreground_fraction: the part of each batch that must hold foreground.
         seed: of cases, positions and augmentation.
@@ -46,6 +49,7 @@ class PatchDataset(Dataset):
         cases: Sequence[FeedCase],
         *,
         patch_size: Sequence[int],
+        context: Sequence[int] | None = None,
         batch_size: int,
         foreground_fraction: float = 1 / 3,
         seed: int = 0,
@@ -62,6 +66,10 @@ class PatchDataset(Dataset):
             )
         self.cases = list(cases)
         self.patch_size = tuple(int(n) for n in patch_size)
+        self.context = tuple(context or (0,) * len(self.patch_size))
+        self.cut_size = tuple(
+            n + 2 * around for n, around in zip(self.patch_size, self.context, strict=True)
+        )
         self.batch_size = int(batch_size)
         self.foreground_fraction = float(foreground_fraction)
         self.seed = int(seed)
@@ -89,7 +97,7 @@ class PatchDataset(Dataset):
         """
         case = self.case_of(index)
         with naming(case.id, "reading"):
-            sample = cut_sample(self._place(index), self.patch_size, margin=self.margin)
+            sample = cut_sample(self._place(index), self.cut_size, margin=self.margin)
         if not self.transforms:
             return sample
         wide = sample.wide
@@ -98,7 +106,7 @@ class PatchDataset(Dataset):
         for transform, stream in zip(self.transforms, self._streams, strict=True):
             with naming(case.id, f"transform {transform.name}"):
                 sample = transform(sample, seed=mix(sample.seed, stream))
-        return sample if wide is None else _patch_of(sample, wide.start, self.patch_size)
+        return sample if wide is None else _patch_of(sample, wide.start, self.cut_size)
 
     def batch(self, indices: Sequence[int], *, pin: bool = False) -> Batch:
         """Give items as one batch: faster than stacking them, and the same to the last bit.
@@ -116,7 +124,7 @@ class PatchDataset(Dataset):
         for index in indices:
             with naming(self.case_of(index).id, "reading"):
                 places.append(self._place(index))
-        return cut_batch(places, self.patch_size, margin=self.margin, pin=pin)
+        return cut_batch(places, self.cut_size, margin=self.margin, pin=pin)
 
     def _place(self, index: int) -> Place:
         case, index = self.case_of(index), int(index)
@@ -133,6 +141,7 @@ class PatchDataset(Dataset):
         forced = forced_foreground(index, self.batch_size, self.foreground_fraction)
         centre = foreground_voxel(case.locations, rng) if forced else None
         start = patch_start(shape, self.patch_size, rng, centre=centre)
+        start = tuple(first - around for first, around in zip(start, self.context, strict=True))
         return Place(case, start, int(rng.integers(2**63)))
 
 

@@ -1,7 +1,8 @@
 """Data formats: a folder becomes typed cases. No voxels are read, nothing heavy is imported.
 
 ``read(root)`` recognises the layout by itself; each layout is described in its own module:
-`decathlon`, `nnunet`, `brats`, `folders`, `datalist`. `presets` says what label values mean.
+`decathlon`, `nnunet`, `brats`, `folders`, `datalist`, `echonet`. `presets` says what label values
+mean.
 """
 
 from medseg.data.formats import presets

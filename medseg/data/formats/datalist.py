@@ -32,6 +32,7 @@ from medseg.data.formats import files
 from medseg.data.formats.channels import rename, select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.order import require_one_order
 from medseg.data.formats.peek import picture_channels
 from medseg.data.formats.rows import (
     EXPECTED,
@@ -60,7 +61,8 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
 
     Raises:
         InputError: the file is missing or damaged, a row has no image, files are not there, an id
-            occurs twice, or the rows have different numbers of images.
+            occurs twice, the rows have different numbers of images, or file names say that a case
+            has its channels in another order.
     """
     source = _find(root, options)
     rows, available = read_rows(source)
@@ -71,6 +73,8 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     wanted = [p for c in cases for p in (*c.images, *([c.label] if c.label else []))]
     files.require_files(wanted, source=source, root=source.parent)
     files.require_unique(cases, source=source)
+    if len(names) > 1 and len(cases[0].images) > 1:
+        require_one_order({c.id: c.images for c in cases}, names, source=source)
     return Layout(
         cases=tuple(cases), channels=names, splits=_splits(rows, source), notes=_notes(rows)
     )

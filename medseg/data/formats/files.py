@@ -24,6 +24,8 @@ IMAGE_SUFFIXES = (
     ".jpeg",
     ".tif",
     ".tiff",
+    ".bmp",
+    ".gif",
 )
 
 

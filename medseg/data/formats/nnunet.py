@@ -14,8 +14,8 @@
 ``dataset``. Labels that are lists are regions (``{"whole_tumor": [1, 2, 3]}``), decoded in the
 order of ``regions_class_order``. The first version's files (``modality``, ``labels`` as
 ``{"0": "background"}``) are read too. A colour picture is one file ``…_0000.png`` with the channels
-red, green and blue. The label ``ignore`` is not supported: map its value to another one with
-``data.value_map``.
+red, green and blue. The voxels of the label ``ignore`` are neither learnt nor scored, unless
+``data.value_map`` maps its value to another one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from medseg.data.formats import decathlon, files
 from medseg.data.formats.channels import rename, select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.scheme import IGNORE
 from medseg.errors import InputError
 
 NAME = "nnunet"
@@ -254,15 +255,10 @@ def _labels(
     state: Mapping[str, Any], source: Path, value_map: Mapping[int, int]
 ) -> tuple[dict[str, int] | None, dict[str, tuple[int, ...]], tuple[int, ...]]:
     declared = files.as_mapping(state.get("labels"), key="labels", source=source)
-    ignored = declared.pop("ignore", None)
-    if ignored is not None and files.as_int(ignored, what="'ignore'") not in value_map:
-        raise InputError(
-            "declares the label 'ignore', which is not supported",
-            file=source,
-            remedy=f"map it to another label, for instance data.value_map={{{ignored}: 0}}",
-        )
+    ignored = _ignored(declared, value_map)
     if not any(isinstance(v, list) for v in declared.values()):
-        return decathlon.parse_labels(declared or None, source), {}, ()
+        values = decathlon.parse_labels(declared or None, source) or {}
+        return {**values, **ignored} or None, {}, ()
 
     def members(value: Any) -> tuple[int, ...]:
         listed = value if isinstance(value, list) else [value]
@@ -280,4 +276,12 @@ def _labels(
             expected=f"a list of {len(regions)} label values",
             found=repr(order),
         )
-    return values, regions, tuple(files.as_int(v, what="regions_class_order") for v in order)
+    order = [files.as_int(v, what="regions_class_order") for v in order]
+    return values | ignored, regions, tuple(order)
+
+
+def _ignored(declared: dict[str, Any], value_map: Mapping[int, int]) -> dict[str, int]:
+    """Take the ignore label out of the declared ones; empty if there is none, or it is mapped."""
+    value = declared.pop(IGNORE, None)
+    number = None if value is None else files.as_int(value, what=f"{IGNORE!r}")
+    return {} if number is None or number in value_map else {IGNORE: number}

@@ -23,6 +23,8 @@ class FormatOptions:
         image_pattern, label_pattern: plain folders: file names with ``{case}`` and, where each
             channel is a file of its own, ``{channel}``.
         datalist: datalist: name of the CSV or JSON file in the folder.
+        held_out: ids of the cases that validate, all others train; ``*`` is any text, ``?`` any one
+            character. Replaces the folds that the folder declares, or random ones.
     """
 
     value_map: Mapping[int, int] = field(default_factory=dict)
@@ -33,6 +35,7 @@ class FormatOptions:
     image_pattern: str = "{case}"
     label_pattern: str = "{case}"
     datalist: str | None = None
+    held_out: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, options: Mapping[str, Any] | None) -> FormatOptions:
@@ -49,7 +52,7 @@ class FormatOptions:
                     f"data.{key}: no such key; {did_you_mean(key, known)}".rstrip("; "),
                     expected=f"one of {', '.join(sorted(known))}",
                 )
-        for key in sorted(known - {"value_map", "region_order"}):
+        for key in sorted(known - {"value_map", "region_order", "held_out"}):
             if key in given and not (isinstance(given[key], str) and given[key]):
                 raise InputError(f"data.{key} must be text", found=repr(given[key]))
         if "value_map" in given:
@@ -59,6 +62,11 @@ class FormatOptions:
             if isinstance(order, str) or not hasattr(order, "__iter__"):
                 raise InputError("data.region_order must be a list of values", found=repr(order))
             given["region_order"] = tuple(as_int(v, what="data.region_order") for v in order)
+        if "held_out" in given:
+            names = given["held_out"]
+            if isinstance(names, str) or not all(isinstance(n, str) and n for n in names):
+                raise InputError("data.held_out must be a list of case ids", found=repr(names))
+            given["held_out"] = tuple(names)
         return cls(**given)
 
 

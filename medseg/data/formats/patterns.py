@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from medseg.data.formats.files import suffix_of
 from medseg.errors import InputError
 
-_TOKEN = re.compile(r"\{[^{}]*\}|\*|\?|[^{}*?]+|[{}]")
+_TOKEN = re.compile(r"\{[^{}]*\}|\*+|\?|[^{}*?]+|[{}]")
+
+_ANY = "[^/]*"
+_MOST_STARS = 3
 
 
 @lru_cache(maxsize=64)
@@ -31,10 +35,12 @@ def compile_pattern(
         channels: where known, the only texts that ``{channel}`` matches.
 
     Raises:
-        InputError: an unknown field, a stray brace, or the required field is missing.
+        InputError: an unknown field, a stray brace, or the required field is missing; or so many
+            stars that a name could be read in too many ways.
     """
     parts: list[str] = []
     seen: set[str] = set()
+    last = 0
     for token in _TOKEN.findall(pattern):
         if token in ("{", "}") or (token[0] == "{" and token[1:-1] not in fields):
             raise InputError(
@@ -46,11 +52,31 @@ def compile_pattern(
             name = token[1:-1]
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_text(name, channels)})")
             seen.add(name)
+            last = len(parts)
         else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(token) or re.escape(token))
+            parts.append({"*": _ANY, "?": "[^/]"}.get(token[0]) or re.escape(token))
     if required not in seen:
         raise InputError(f"data.{key} must hold {{{required}}}", found=pattern)
-    return re.compile("".join(parts))
+    if any(part.count("*") > _MOST_STARS for part in pattern[: pattern.rindex("}")].split("/")):
+        raise InputError(
+            f"data.{key} has too many stars before its last field",
+            expected=f"{_MOST_STARS} at most in the name of a file or a folder",
+            found=pattern,
+        )
+    return re.compile("".join(parts[:last] + _first_fit(parts[last:])))
+
+
+def _first_fit(tail: list[str]) -> list[str]:
+    """Let each star behind the last field but the last one end where what follows first fits.
+
+    They capture nothing, so that any fit is as good; without this a name that does not fit at all
+    is tried in more ways than a computer has time for.
+    """
+    stars = [i for i, part in enumerate(tail) if part == _ANY]
+    for here, following in pairwise(stars):
+        tail[here] = tail[here].replace(_ANY, f"(?>{_ANY}?")
+        tail[following] = f"){_ANY}"
+    return tail
 
 
 def _text(name: str, channels: tuple[str, ...]) -> str:

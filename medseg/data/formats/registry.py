@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from medseg.data.case import Case, Dataset
-from medseg.data.formats import brats, datalist, decathlon, files, folders, nnunet
+from medseg.data.formats import brats, datalist, decathlon, echonet, files, folders, nnunet
 from medseg.data.formats.layout import Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.patterns import compile_pattern
@@ -17,7 +18,7 @@ from medseg.data.formats.scheme import Labels, Regions, settle
 from medseg.errors import InputError, did_you_mean
 
 FORMATS: dict[str, ModuleType] = {
-    module.NAME: module for module in (decathlon, nnunet, brats, folders, datalist)
+    module.NAME: module for module in (decathlon, nnunet, brats, echonet, folders, datalist)
 }
 
 
@@ -112,7 +113,7 @@ def read(
         unlabelled=tuple(case for case in cases if case.label is None),
         value_map=settled.value_map,
         notes=(*layout.notes, *settled.notes),
-        splits=layout.splits,
+        splits=_hold_out(labelled, chosen.held_out) if chosen.held_out else layout.splits,
     )
 
 
@@ -203,6 +204,21 @@ def _grouped(cases: Sequence[Case], pattern: str | None) -> list[Case]:
             found=files.first_ten(unfit),
         )
     return out
+
+
+def _hold_out(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[dict[str, list[str]], ...]:
+    """Make the one fold that validates on the cases of these names."""
+    fits = {p: [c.id for c in cases if fnmatchcase(c.id, p.replace("[", "[[]"))] for p in patterns}
+    idle = [pattern for pattern, ids in fits.items() if not ids]
+    val = sorted({case_id for ids in fits.values() for case_id in ids})
+    if idle or len(val) == len(cases):
+        raise InputError(
+            f"data.held_out: no case is called {idle[0]!r}" if idle else "data.held_out: all cases",
+            expected="ids of some of the labelled cases; * is any text, ? any one character",
+            found=f"cases {files.first_ten([case.id for case in cases])}",
+        )
+    train = sorted({case.id for case in cases} - set(val))
+    return ({"train": train, "val": val},)
 
 
 def _require_sound_ids(cases: Sequence[Case], source: Path) -> None:

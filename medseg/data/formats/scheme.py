@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medseg.data.formats import files, presets
+from medseg.data.formats import colours, files, presets
 from medseg.data.formats.layout import Layout
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.peek import label_values
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+
+# The name under which labels declare the value of voxels that nobody has labelled, as in nnU-Net.
+IGNORE = "ignore"
 
 Labels = str | Mapping[str, int] | None
 Regions = bool | Mapping[str, Sequence[int]] | None
@@ -72,6 +75,7 @@ def settle(
     else:
         values, value_map, note = _look(label_paths, value_map)
         notes.append(note)
+    ignore = values.pop(IGNORE, None)
     if preset is not None and preset.caution:
         notes.append(f"label preset {preset.name}: {preset.caution}")
     chosen, order = _regions(layout, preset, labels, regions)
@@ -84,7 +88,8 @@ def settle(
             found=str(stray),
             remedy="correct data.region_order",
         )
-    return Settled(LabelScheme(values, chosen, order if chosen else ()), value_map, tuple(notes))
+    scheme = LabelScheme(values, chosen, order if chosen else (), ignore)
+    return Settled(scheme, value_map, tuple(notes))
 
 
 def _require_agreement(layout: Layout, preset: presets.Preset, source: Path) -> None:
@@ -93,7 +98,8 @@ def _require_agreement(layout: Layout, preset: presets.Preset, source: Path) -> 
         return
     implied = presets.PRESETS[layout.preset] if layout.preset else None
     same_meaning = implied is None or dict(implied.values) == dict(preset.values)
-    if set(layout.values.values()) - {0} != set(preset.values.values()) or not same_meaning:
+    declared = {v for name, v in layout.values.items() if name != IGNORE}
+    if declared - {0} != set(preset.values.values()) or not same_meaning:
         raise InputError(
             f"the label preset {preset.name!r} contradicts what the data set declares",
             file=source,
@@ -155,7 +161,9 @@ def _regions(
 def _look(
     paths: Sequence[Path], value_map: Mapping[int, int]
 ) -> tuple[dict[str, int], Mapping[int, int], str]:
-    raw = label_values(paths)
+    raw, coloured = label_values(paths, by_colour=colours.names_colours(value_map))
+    if coloured:
+        return _look_at_colours(raw, value_map, paths)
     found = sorted({value_map.get(v, v) for v in raw} - {0})
     if not found:
         raise InputError(
@@ -175,4 +183,34 @@ def _look(
         value_map,
         f"no labels are declared: the first masks hold {found} beside 0; name them under "
         "data.labels",
+    )
+
+
+def _look_at_colours(
+    raw: Sequence[int], value_map: Mapping[int, int], paths: Sequence[Path]
+) -> tuple[dict[str, int], Mapping[int, int], str]:
+    """Make a label of each colour but black, or check those that the value map names."""
+    drawn = [colour for colour in raw if colour]
+    if not value_map:
+        values = {f"colour_{colour:06x}": n for n, colour in enumerate(drawn, start=1)}
+        return (
+            values,
+            {colour: n for n, colour in enumerate(drawn, start=1)},
+            f"no labels are declared: the first masks are drawn in {len(drawn)} colours beside "
+            "black; name them under data.labels, and data.value_map says which colour is which",
+        )
+    strange = [colour for colour in drawn if colour not in value_map]
+    if strange:
+        raise InputError(
+            f"masks have {files.count(len(strange), 'colour')} that data.value_map does not know",
+            file=paths[0].parent,
+            expected=", ".join(colours.name(key) for key in value_map),
+            found=files.first_ten([colours.name(colour) for colour in strange]),
+            remedy="add what they mean to data.value_map; 0 is background",
+        )
+    named = sorted(set(value_map.values()) - {0})
+    return (
+        {f"label_{value}": value for value in named},
+        value_map,
+        f"no labels are declared: data.value_map leads to {named}; name them under data.labels",
     )

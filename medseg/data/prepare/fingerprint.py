@@ -15,10 +15,9 @@ from medseg.data.prepare.locations import count_voxels
 from medseg.data.prepare.pool import Progress, map_cases
 from medseg.data.prepare.preprocess import plan_crop, plan_reorient
 from medseg.data.prepare.problems import check, problems
-from medseg.data.prepare.raw import load
-from medseg.data.prepare.reading import label_volume, one_channel, read_image
+from medseg.data.prepare.reading import label_volume, load_mask, read_image
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
+from medseg.labels import LabelScheme, is_foreground
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
 
 # Foreground voxels sampled per case; of many cases fewer each, so that memory is bounded.
@@ -78,9 +77,10 @@ def _take(
         raise InputError("the case has no label", file=case.images[0])
     volume = read_image(case, channels=channels)
     path = Path(case.label)
-    raw = one_channel(load(path), path)
+    raw = load_mask(path, value_map)
     index = label_volume(raw, path, labels, value_map=value_map, like=volume).data
-    inside = np.flatnonzero(index)
+    labelled = is_foreground(index)
+    inside = np.flatnonzero(labelled)
     foreground = [channel.reshape(-1)[inside] for channel in volume.data]
     rng = np.random.default_rng([_SEED, zlib.crc32(case.id.encode())])
     picked = (
@@ -91,7 +91,7 @@ def _take(
     cropped = [b - a for a, b in zip(cut.start, cut.stop, strict=True)]
     notes = list(dict.fromkeys((*volume.header.notes, *raw.notes)))
     outside = len(inside) - np.count_nonzero(
-        index[tuple(slice(a, b) for a, b in zip(cut.start, cut.stop, strict=True))]
+        labelled[tuple(slice(a, b) for a, b in zip(cut.start, cut.stop, strict=True))]
     )
     if outside:
         notes.append(f"{outside} labelled voxels lie outside the non-zero image")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from medseg.labels import is_foreground
+
 # nnU-Net keeps 10,000 voxels of each class, or 1 % of a class that has more than a million.
 LOCATIONS = 10_000
 LOCATIONS_FRACTION = 0.01
@@ -20,7 +22,7 @@ def sample_locations(index: np.ndarray, *, most: int = LOCATIONS) -> dict[int, n
         the class, whichever is more.
     """
     flat = index.reshape(-1)
-    inside = np.flatnonzero(flat)
+    inside = np.flatnonzero(is_foreground(flat))
     labels = flat[inside]
     out = {}
     for label in np.flatnonzero(np.bincount(labels, minlength=1)):
@@ -53,10 +55,10 @@ def unpack(packed: np.ndarray, counts: Mapping[int, int]) -> dict[int, np.ndarra
 
 
 def count_voxels(index: np.ndarray, classes: int) -> tuple[int, ...]:
-    """Count the voxels of every class of ``(*S)``, background first."""
+    """Count the voxels of every class of ``(*S)``, background first; ignored ones not at all."""
     counts = np.zeros(classes, dtype=np.int64)
     flat = index.reshape(-1)
     # A slab at a time: bincount widens its input to 8 bytes a voxel.
     for start in range(0, flat.size, _SLAB):
-        counts += np.bincount(flat[start : start + _SLAB], minlength=classes)
+        counts += np.bincount(flat[start : start + _SLAB], minlength=classes)[:classes]
     return tuple(int(n) for n in counts)

@@ -12,7 +12,7 @@ from medseg.geometry import Grid
 
 NIFTI = (".nii.gz", ".nii", ".hdr.gz", ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Raw:
         grid: where the voxels lie, mm, RAS frame.
         dtype: name of the type the values are stored in (``int16``), before scaling.
         notes: what is odd about the file, in words.
+        palette: of a picture whose values are indices: uint8 ``(N, 3)``, red, green and blue.
     """
 
     data: np.ndarray
     grid: Grid
     dtype: str
     notes: tuple[str, ...] = ()
+    palette: np.ndarray | None = None
 
 
 def suffix(path: Path) -> str:
@@ -45,8 +47,8 @@ def load(path: Path | str) -> Raw:
     """Read one file of any supported format.
 
     Axes: volumes come as ``(C, I, J, K)`` in the file's own axis order (NIfTI's and ITK's first
-    index first); pictures as ``(C, I, J)`` with I the row, J the column. A 4D file's last axis is
-    the channel axis.
+    index first); pictures as ``(C, I, J)`` with I the row, J the column, stacks of them with K the
+    page. A 4D file's last axis is the channel axis.
 
     Raises:
         InputError: the file is missing, damaged, of another format, or holds what is no image of

@@ -1,8 +1,8 @@
 """Read the files of a case: channels in order, labels as indices, one grid for all.
 
 Axes: a volume is ``(C, I, J, K)`` in the file's own order; a picture ``(C, I, J)`` with I the row
-and J the column. A file of several channels is a 4D NIfTI (channels last; MSD Task01), a vector
-NRRD or MetaImage, or an RGB picture.
+and J the column; a TIFF of several pages a volume with K the page. A file of several channels is a
+4D NIfTI (channels last; MSD Task01), a vector NRRD or MetaImage, or an RGB picture.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from medseg.data.case import Case, LabelVolume, Volume
-from medseg.data.prepare.raw import Raw, load
+from medseg.data.prepare.masks import by_colour, undeclared
+from medseg.data.prepare.pictures import in_colour
+from medseg.data.prepare.raw import PICTURES, Raw, load, suffix
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.labels import LabelScheme
@@ -49,7 +51,7 @@ def read_image(
             or lies on another grid than the first (tolerance: `Grid.mismatch`).
     """
     paths = _paths(case)
-    raws = [load(path) for path in paths]
+    raws = [in_colour(load(path)) for path in paths]
     for raw, path in zip(raws[1:], paths[1:], strict=True):
         check_same_grid(raw.grid, path, like=raws[0].grid, like_file=paths[0])
     if len(paths) > 1:
@@ -90,15 +92,24 @@ def read_label(
     Args:
         path: the file; whole numbers may be stored as floats, off by up to 0.01.
         scheme: the declared labels.
-        value_map: file value -> label value, applied first (``{255: 1}``).
+        value_map: file value -> label value, applied first (``{255: 1}``, or by colour ``{0xff0000:
+            1}``).
         like: the image, or its grid, that the mask must share (tolerance: `Grid.mismatch`).
 
     Raises:
         InputError: the file cannot be read, has values that are not declared, or another grid.
     """
     path = Path(path)
-    raw = one_channel(load(path), path)
-    return label_volume(raw, path, scheme, value_map=value_map, like=like)
+    return label_volume(load_mask(path, value_map), path, scheme, value_map=value_map, like=like)
+
+
+def load_mask(path: Path, value_map: Mapping[int, int] | None = None) -> Raw:
+    """Load a mask's file as one channel of numbers; colours become 0xRRGGBB.
+
+    Raises:
+        InputError: see `medseg.data.prepare.raw.load`; or the file has several channels.
+    """
+    return one_channel(by_colour(load(path), path, value_map or {}), path)
 
 
 def label_volume(
@@ -109,22 +120,24 @@ def label_volume(
     value_map: Mapping[int, int] | None = None,
     like: Grid | Volume | None = None,
 ) -> LabelVolume:
-    """Turn a mask's file contents, one channel, into label indices; see `read_label`."""
+    """Turn what `load_mask` gave into label indices; see `read_label`."""
     if like is not None:
         grid = like.grid if isinstance(like, Volume) else like
         file = like.header.files[0] if isinstance(like, Volume) and like.header else None
         check_same_grid(raw.grid, path, like=grid, like_file=file, what="label")
     values = raw.data[0]
     _check_finite(values, path)
+    values = _mapped(values, value_map or {})
     try:
-        index = scheme.to_index(_mapped(values, value_map or {}))
+        index = scheme.to_index(values)
     except InputError as error:
+        named = undeclared(raw, values, scheme) or error
         raise InputError(
             error.message,
             file=path,
             expected=error.expected,
-            found=error.found,
-            remedy=error.remedy,
+            found=named.found,
+            remedy=named.remedy,
         ) from None
     return LabelVolume(index, raw.grid)
 
@@ -142,12 +155,15 @@ def check_same_grid(
         return
     subject = "image and label" if what == "label" else "the channels of this case"
     other = "the image" if like_file is None else like_file
+    remedy = "check that the files belong together; resample the one that is off"
+    if grid.ndim == 2 and grid.shape == like.shape[::-1]:
+        remedy = "one of them is turned by 90 degrees (EXIF rotation?): turn the mask as the image"
     raise InputError(
         f"{subject} do not lie on the same grid: {difference}",
         file=file,
         expected=f"{_describe(like)}, as {other}",
         found=_describe(grid),
-        remedy="check that the files belong together; resample the one that is off",
+        remedy=remedy,
     )
 
 
@@ -164,9 +180,10 @@ def one_channel(raw: Raw, path: Path) -> Raw:
     if len(raw.data) == 1:
         return raw
     first = raw.data[:1]
-    if raw.grid.ndim == 2 and all(np.array_equal(first[0], other) for other in raw.data[1:]):
+    picture = raw.grid.ndim == 2 or suffix(path) in PICTURES
+    if picture and all(np.array_equal(first[0], other) for other in raw.data[1:]):
         return Raw(first, raw.grid, raw.dtype, (*raw.notes, "grey stored as colours"))
-    if raw.grid.ndim == 2:
+    if picture:
         what = "colours"
         remedy = "declare data.channels: [R, G, B], or convert the pictures to grey"
     else:

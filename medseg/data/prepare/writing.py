@@ -13,13 +13,15 @@ from medseg.errors import InputError
 from medseg.geometry import Grid
 
 _LOSSY = (".jpg", ".jpeg")
+_READ_ONLY = (*_LOSSY, ".gif")
+_STACKS = (".tif", ".tiff")
 _NIFTI_OUT = (".nii", ".nii.gz", ".mgz", ".mgh")
 
 
 def mask_suffix(source: Path | str) -> str:
-    """Name the file type for the mask of an image: its own, or PNG for JPEG, NIfTI for a pair."""
+    """Name a mask's file type: its image's, but PNG for JPEG and GIF, and NIfTI for a pair."""
     kind = suffix(Path(source))
-    if kind in _LOSSY:
+    if kind in _READ_ONLY:
         return ".png"
     if kind in NIFTI:
         return kind if kind in _NIFTI_OUT else ".nii.gz"
@@ -62,7 +64,7 @@ def write_label(
                 _write_nifti(temporary, data, source, path)
             elif kind in ITK and kind not in (".nhdr", ".mhd"):
                 _write_itk(temporary, data, source, path)
-            elif kind in PICTURES and kind not in _LOSSY:
+            elif kind in PICTURES and kind not in _READ_ONLY:
                 _write_picture(temporary, data, source, path)
             else:
                 raise InputError(
@@ -183,12 +185,17 @@ def _write_picture(temporary: Path, data: np.ndarray, source: Path | Grid, path:
     from PIL import Image
 
     _check_shape(data.shape, _grid(source).shape, path)
-    if data.ndim != 2 or data.min(initial=0) < 0 or data.max(initial=0) > 65535:
+    stack = data.ndim == 3 and suffix(path) in _STACKS
+    if not (data.ndim == 2 or stack) or data.min(initial=0) < 0 or data.max(initial=0) > 65535:
         raise InputError(
             "a picture cannot hold this mask",
             file=path,
-            expected="2 axes and values from 0 to 65535",
+            expected="2 axes (of a TIFF 3) and values from 0 to 65535",
             found=f"shape {data.shape}, values {data.min()} to {data.max()}",
         )
-    kind = np.uint8 if data.max(initial=0) <= 255 else np.uint16
-    Image.fromarray(data.astype(kind)).save(temporary)
+    data = data.astype(np.uint8 if data.max(initial=0) <= 255 else np.uint16)
+    if not stack:
+        Image.fromarray(data).save(temporary)
+        return
+    first, *others = (Image.fromarray(page) for page in np.moveaxis(data, -1, 0))
+    first.save(temporary, save_all=True, append_images=others, compression="tiff_adobe_deflate")

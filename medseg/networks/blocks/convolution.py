@@ -23,17 +23,18 @@ def convolution(
     stride: Sequence[int] | int = 1,
     dilation: int = 1,
     bias: bool = True,
+    padded: bool = True,
 ) -> nn.Conv2d | nn.Conv3d:
-    """Make a padded convolution; ``kernel`` has one odd number per axis and decides 2D or 3D.
+    """Make a convolution; ``kernel`` has one odd number per axis and decides 2D or 3D.
 
-    At stride 1 it keeps the size of its input, whatever the dilation.
+    Padded and at stride 1 it keeps the size of its input, whatever the dilation.
     """
     return _CONV[len(kernel)](
         in_channels,
         out_channels,
         tuple(kernel),
         stride=stride if isinstance(stride, int) else tuple(stride),
-        padding=tuple(dilation * (n // 2) for n in kernel),
+        padding=tuple(dilation * (n // 2) if padded else 0 for n in kernel),
         dilation=dilation,
         bias=bias,
     )
@@ -65,6 +66,7 @@ class ConvNormAct(nn.Sequential):
         stride: Sequence[int] | int = 1,
         dilation: int = 1,
         bias: bool = True,
+        padded: bool = True,
     ) -> None:
         super().__init__(
             convolution(
@@ -74,6 +76,7 @@ class ConvNormAct(nn.Sequential):
                 stride=stride,
                 dilation=dilation,
                 bias=bias,
+                padded=padded,
             ),
             norm(out_channels, len(kernel)),
             activation(),

@@ -1,4 +1,4 @@
-"""One step up the decoder: transposed convolution, skip, convolutions."""
+"""One step up the decoder: transposed convolution, skips, convolutions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRANSPOSED: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn
 class UpStage(nn.Module):
     """Enlarge the coarser features, join those of the encoder, convolve.
 
-    ``(B, in_channels, *S)`` and the skip ``(B, out_channels, *S * stride)`` ->
+    ``(B, in_channels, *S)`` and ``skips`` tensors ``(B, out_channels, *S * stride)`` ->
     ``(B, out_channels, *S * stride)``. The transposed convolution's kernel equals its stride, so it
     leaves no checkerboard (Odena et al., doi 10.23915/distill.00003).
     """
@@ -28,6 +28,7 @@ class UpStage(nn.Module):
         count: int,
         kernel: Sequence[int],
         stride: Sequence[int],
+        skips: int = 1,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -35,9 +36,9 @@ class UpStage(nn.Module):
             in_channels, out_channels, tuple(stride), stride=tuple(stride), bias=bias
         )
         self.convs = ConvStack(
-            2 * out_channels, out_channels, count=count, kernel=kernel, bias=bias
+            (1 + skips) * out_channels, out_channels, count=count, kernel=kernel, bias=bias
         )
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return the features at the resolution of ``skip``."""
-        return self.convs(torch.cat([self.enlarge(x), skip], dim=1))
+    def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
+        """Return the features at the resolution of ``skips``."""
+        return self.convs(torch.cat([self.enlarge(x), *skips], dim=1))

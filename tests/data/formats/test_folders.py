@@ -194,16 +194,86 @@ def test_colour_pictures_have_three_channels(tmp_path):
     assert formats.read(tmp_path, channels=["R", "G", "B"]).channels == ("R", "G", "B")
 
 
-def test_colour_masks_and_lossy_masks_are_refused(tmp_path):
+def test_photographs_and_lossy_masks_are_refused_as_masks(tmp_path):
     make(tmp_path)
-    picture(tmp_path / "labels/a.png", range(16), mode="RGB")
-    with pytest.raises(InputError, match="colour picture"):
+    colours = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(colours).save(tmp_path / "labels/a.png")
+    with pytest.raises(InputError, match="is a colour picture, no mask"):
         formats.read(tmp_path)
     (tmp_path / "labels/a.png").unlink()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "labels/a.jpg")
     with pytest.raises(InputError, match="JPEG"):
         formats.read(tmp_path)
+
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+def paint(path: Path, *spots, size=(4, 4)) -> None:
+    """Draw a black colour mask with one pixel of each colour, from the first on."""
+    mask = np.zeros((*size, 3), dtype=np.uint8)
+    mask.reshape(-1, 3)[: len(spots)] = spots
+    Image.fromarray(mask).save(path)
+
+
+def test_each_colour_of_a_drawn_mask_becomes_a_label(tmp_path):
+    make(tmp_path)
+    for name in ("a", "b"):
+        paint(tmp_path / f"labels/{name}.png", RED, GREEN)
+    found = formats.read(tmp_path)
+    assert found.labels.values == {"background": 0, "colour_00ff00": 1, "colour_ff0000": 2}
+    assert found.value_map == {0x00FF00: 1, 0xFF0000: 2}
+    assert "2 colours beside black" in " ".join(found.notes)
+
+
+def test_a_colour_that_the_value_map_does_not_know_is_named(tmp_path):
+    make(tmp_path)
+    for name in ("a", "b"):
+        paint(tmp_path / f"labels/{name}.png", RED, GREEN)
+    with pytest.raises(InputError, match="1 colour that data") as error:
+        read(tmp_path, value_map={0xFF0000: 1})
+    assert error.value.found == "0x00ff00"
+    found = read(tmp_path, value_map={0xFF0000: 3, 0x00FF00: 3})
+    assert found.labels.values == {"background": 0, "label_3": 3}
+
+
+def test_palette_masks_count_by_index_or_by_declared_colour(tmp_path):
+    make(tmp_path)
+    for name in ("a", "b"):
+        picture = Image.new("P", (4, 4))
+        picture.putpalette([0, 0, 0, *GREEN, *RED])
+        picture.putpixel((0, 0), 2)
+        picture.save(tmp_path / f"labels/{name}.png")
+    assert formats.read(tmp_path).labels.values == {"background": 0, "label_2": 2}
+    assert read(tmp_path, value_map={0xFF0000: 1}).labels.values == {"background": 0, "label_1": 1}
+
+
+def test_cases_are_held_out_by_name(tmp_path):
+    make(tmp_path)
+    assert read(tmp_path, held_out=["b*"]).splits == ({"train": ["a"], "val": ["b"]},)
+    for names, words in ((["c"], "no case is called 'c'"), (["?"], "all cases")):
+        with pytest.raises(InputError, match=words):
+            read(tmp_path, held_out=names)
+
+
+def test_the_gifs_of_drive_are_masks(tmp_path):
+    for part, name in (("training", "21_training"), ("test", "01_test")):
+        for folder in ("images", "1st_manual"):
+            (tmp_path / part / folder).mkdir(parents=True)
+        picture(tmp_path / part / f"images/{name}.tif", range(16), mode="RGB")
+        picture(tmp_path / part / f"1st_manual/{name[:2]}_manual1.gif")
+    found = read(
+        tmp_path,
+        images_folder=".",
+        labels_folder=".",
+        image_pattern="*/images/{case}_*.tif",
+        label_pattern="*/1st_manual/{case}_manual1.gif",
+        held_out=["0?"],
+    )
+    assert found.splits == ({"train": ["21"], "val": ["01"]},)
+    assert [case.label.suffix for case in found.cases] == [".gif", ".gif"]
+    assert found.labels.num_outputs == 2
 
 
 def test_files_are_grouped_by_the_image_pattern(tmp_path):

@@ -81,13 +81,30 @@ def test_regions_without_an_order_are_refused(tmp_path):
         formats.read(tmp_path)
 
 
-def test_the_ignore_label_is_refused_unless_it_is_mapped(tmp_path):
+def test_the_ignore_label_is_no_class(tmp_path):
+    found = formats.read(make(tmp_path, labels={"background": 0, "x": 1, "ignore": 2}))
+    assert dict(found.labels.values) == {"background": 0, "x": 1}
+    assert found.labels.ignore == 2
+    labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
+    found = formats.read(make(tmp_path, labels=labels, regions_class_order=[1, 2]))
+    assert dict(found.labels.regions) == {"whole": (1, 2), "core": (2,)}
+    assert dict(found.labels.values) == {"background": 0, "label_1": 1, "core": 2}
+    assert found.labels.ignore == 3
+
+
+def test_an_ignore_label_that_is_mapped_is_gone(tmp_path):
     make(tmp_path, labels={"background": 0, "x": 1, "ignore": 2})
-    with pytest.raises(InputError, match="ignore"):
-        formats.read(tmp_path)
     found = formats.read(tmp_path, options={"value_map": {2: 0}})
     assert dict(found.labels.values) == {"background": 0, "x": 1}
+    assert found.labels.ignore is None
     assert found.value_map == {2: 0}
+
+
+def test_labels_of_the_recipe_may_ignore_a_value(tmp_path):
+    found = formats.read(make(tmp_path), labels={"x": 1, "ignore": 2})
+    assert (dict(found.labels.values), found.labels.ignore) == ({"background": 0, "x": 1}, 2)
+    with pytest.raises(InputError, match="cannot be a class too"):
+        formats.read(tmp_path, labels={"x": 1, "y": 2, "ignore": 2})
 
 
 def test_missing_channels_are_named(tmp_path):

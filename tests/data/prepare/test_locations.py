@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.data.prepare.locations import count_voxels, pack, sample_locations, unpack
+from medseg.labels import IGNORED
 
 
 def test_few_locations_are_all_kept_and_many_are_sampled_evenly():
@@ -51,3 +52,10 @@ def test_long_axes_take_wider_numbers():
 def test_voxels_are_counted_as_by_hand():
     label = np.random.default_rng(0).integers(0, 3, (130, 90, 100)).astype(np.uint8)
     assert count_voxels(label, 4) == tuple(int((label == i).sum()) for i in range(4))
+
+
+def test_ignored_voxels_are_no_foreground_and_of_no_class():
+    label = np.zeros((4, 5), np.uint8)
+    label[0], label[1] = 1, IGNORED
+    assert sorted(sample_locations(label)) == [1]
+    assert count_voxels(label, 3) == (10, 5, 0)

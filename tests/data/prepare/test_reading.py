@@ -336,12 +336,6 @@ def test_a_one_bit_picture_is_a_mask(tmp_path):
     assert np.array_equal(read_label(tmp_path / "a.png", ORGAN).data, mask)
 
 
-def test_several_pictures_in_one_file_are_refused(tmp_path):
-    pages = [Image.fromarray(values((7, 9), "uint8"))] * 3
-    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert "3 frames" in refusal(read_image, tmp_path / "a.tif")
-
-
 def test_a_cut_picture_is_refused(tmp_path):
     Image.fromarray(values((200, 90), "uint8")).save(tmp_path / "a.png")
     contents = (tmp_path / "a.png").read_bytes()

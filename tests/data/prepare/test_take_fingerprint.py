@@ -233,3 +233,16 @@ def test_what_is_odd_about_hippocampus_is_named(real_data):
     assert "4.2 orders of magnitude" in text
     assert taken.median_spacing == (1.0, 1.0, 1.0)
     check(taken, data)
+
+
+def test_ignored_voxels_are_in_no_number(tmp_path):
+    image, label = picture(0)
+    plain = fingerprint(dataset(tmp_path, add(tmp_path, "plain", image, label)))
+    label[:, :, 10:] = 7
+    labels = LabelScheme({"a": 1, "b": 2}, ignore=7)
+    case = add(tmp_path, "partly", image, label)
+    found = fingerprint(Dataset("test", tmp_path, (case,), ("MR",), labels))
+    assert found.cases[0].label_voxels[1:] == plain.cases[0].label_voxels[1:]
+    assert found.foreground == plain.foreground
+    assert sum(found.cases[0].label_voxels) == (label != 7).sum()
+    assert found.cases[0].notes == ()

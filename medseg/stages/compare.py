@@ -1,0 +1,80 @@
+"""``compare``: two ``metrics.json`` -> paired statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError
+from medseg.metrics.compare import compare_metrics, comparison_table
+from medseg.stages.reporter import Reporter
+
+
+def run(a: Path, b: Path, *, metric: str = "dice") -> dict[str, Any]:
+    """Compare the scores of two runs over the cases that both have.
+
+    Args:
+        a: a run folder, or a ``metrics.json``.
+        b: likewise.
+        metric: see `compare_metrics`.
+
+    Raises:
+        InputError: one has no scores, or the two cannot be compared.
+    """
+    found = compare_metrics(read(a), read(b), metric=metric)
+    return {**found, "a": str(a), "b": str(b)}
+
+
+def read(run: Path) -> Mapping[str, Any]:
+    """Read the scores of a run.
+
+    Raises:
+        InputError: there are none, or the file is no ``metrics.json``.
+    """
+    file = run / "metrics.json" if run.is_dir() else run
+    if not file.is_file():
+        raise InputError(
+            "this run has no scores" if run.exists() else "there is no such run",
+            file=file,
+            expected="a run folder with metrics.json, or such a file",
+            remedy="score it first: medseg run RECIPE, or medseg evaluate PRED REF -o metrics.json",
+        )
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        cases = metrics.get("cases", {})
+        sound = isinstance(metrics["n_cases"], int) and all(
+            isinstance(scores, dict) for case in cases.values() for scores in case.values()
+        )
+        if cases and not (sound and metrics["classes"] and metrics["schema"] == 1):
+            raise ValueError("no schema 1")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            "this is no metrics.json",
+            file=file,
+            expected="the file that medseg run or medseg evaluate writes",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+    if not cases:
+        raise InputError(
+            "this run has scored no case",
+            file=file,
+            found=metrics.get("note"),
+            remedy="train folds, which hold cases out: medseg run RECIPE --each-fold",
+        )
+    return metrics
+
+
+def show(report: Reporter, compared: Mapping[str, Any]) -> None:
+    """Print the table, and what was left out of it."""
+    header, *rows = comparison_table(compared)
+    title = f"{compared['metric']} ({compared['better']} is better) of {compared['n_common']} cases"
+    report.table(title, header, rows)
+    report.say(f"A: {compared['a']}")
+    report.say(f"B: {compared['b']}")
+    for run in ("a", "b"):
+        for what, names in compared[f"only_{run}"].items():
+            if names:
+                shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+                report.warn(f"{what} of {run.upper()} alone, left out: {shown}")

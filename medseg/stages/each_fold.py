@@ -1,0 +1,81 @@
+"""``run --each-fold``: every fold of a run in turn, then the scores of all that they held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from medseg.errors import InputError
+from medseg.stages import device, evaluate, fit, predict, preprocess, run, side_by_side
+from medseg.stages.job import Job
+from medseg.stages.memory import bytes_in_memory
+from medseg.stages.splits import folds_of
+
+
+class OpenFold(Protocol):
+    """What opens the job of one fold."""
+
+    def __call__(self, fold: int, *, overwrite: bool | None = None) -> Job:
+        """Open it; ``overwrite`` replaces what the user asked for."""
+        ...
+
+
+def each(
+    open_fold: OpenFold,
+    *,
+    start: side_by_side.Start | None = None,
+    places: Sequence[side_by_side.Place] = (),
+) -> dict[str, Any]:
+    """Train and predict every fold, skipping finished ones, and return ``metrics.json``.
+
+    Args:
+        open_fold: makes a fold's job; all of them share a run folder.
+        start: starts the training of a fold as a process of its own.
+        places: where such processes run, one at a time each; folds are trained one after the other
+            in this process where there are fewer than two.
+
+    Raises:
+        InputError: the folds are not what the recipe says, or one of them cannot be trained.
+    """
+    with open_fold(0) as job:
+        count = _count(job)
+        apart = start is not None and len(places) > 1
+        if start is not None and apart:
+            _prepare(job)
+            side_by_side.train(range(count), places, start, report=job.report)
+    # What was trained apart was overwritten there.
+    overwrite = False if apart else None
+    metrics: dict[str, Any] = {}
+    for fold in range(count):
+        with open_fold(fold, overwrite=overwrite) as job:
+            job.report.say(f"fold {fold}, {fold + 1} of {count}")
+            masks = predict.run(job, fit.run(job))
+            if fold == count - 1:
+                metrics = evaluate.run(job, masks)
+    for fold in range(count):
+        with open_fold(fold, overwrite=False) as job:
+            run.log_metrics(job)
+    job.report.say(f"to segment new images: medseg predict {job.folder.path} IMAGES -o MASKS")
+    return metrics
+
+
+def _count(job: Job) -> int:
+    """Count the folds of a run."""
+    recipe = job.recipe
+    count = len(folds_of(recipe, job.dataset, job.folder.path))
+    if count > recipe.data.folds:
+        raise InputError(
+            f"the data set's own splits have {count} folds",
+            file=recipe.data.splits or recipe.source,
+            expected=f"data.folds={count}",
+            found=f"data.folds={recipe.data.folds}",
+            remedy="let data.folds be the number of folds in the file",
+        )
+    return count
+
+
+def _prepare(job: Job) -> None:
+    """Do once what folds share, so that processes that train them side by side find it done."""
+    plan, index = preprocess.run(job)
+    fit.dealt(job)
+    device.run(job, plan, reserve=bytes_in_memory(job.recipe, index.nbytes(), on_gpu=False))
