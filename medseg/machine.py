@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
@@ -54,6 +55,12 @@ def room_for(size: int, free: int) -> bool:
     What else will need memory, a training and other processes, is not known beforehand.
     """
     return size < free / 4
+
+
+def give_back_freed_memory() -> None:
+    """Give memory that this process freed, and kept for later, back to the system; glibc only."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_memory() -> int:

@@ -73,3 +73,13 @@ def test_the_peak_since_the_restart_holds_what_was_given_back():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) > 140_000_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
+def test_freed_memory_can_be_given_back():
+    # Pieces too small to be mapped one by one stay with the process when they are freed.
+    pieces = [bytearray(50_000) for _ in range(2_000)]
+    del pieces[:-1]
+    before = machine.resident_memory()
+    machine.give_back_freed_memory()
+    assert machine.resident_memory() < before - 50 * 2**20

@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from medseg.data.feed.batch import Batch
 from medseg.errors import MedsegError
 from medseg.inference.memory import is_out_of_memory
-from medseg.machine import peak_memory, resident_memory
+from medseg.machine import give_back_freed_memory, peak_memory, resident_memory
 from medseg.training import rng
 from medseg.training.backends import fastest
 from medseg.training.waiting import wait_for
@@ -228,6 +228,8 @@ def _restart(device: torch.device) -> int:
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
+    # What was freed and kept would be used again, and the step would seem to take nothing.
+    give_back_freed_memory()
     peak_memory(restart=True)
     return resident_memory()
 

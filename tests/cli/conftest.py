@@ -48,8 +48,10 @@ def recipe(here, tiny):
 
 
 @pytest.fixture
-def cli(capsys):
+def cli(capsys, monkeypatch):
     """Run medseg in this process: exit code, standard output, standard error."""
+    # Processes of a test run tell each other the terminal's width.
+    monkeypatch.setenv("COLUMNS", "160")
 
     def run(*words):
         try:
