@@ -48,7 +48,7 @@ def test_good_components_are_accepted(text):
             "network: {name: monai.SegResnet}",
             "network.name: there is no network 'monai.SegResnet'; did you mean monai.SegResNet?",
         ),
-        ("network: SwinUNETR", "network: there is no network 'SwinUNETR'; did you mean swin_unetr?"),
+        ("network: SwinUNETR", "network: there is no network 'SwinUNETR'; did you mean swin_un"),
         ("network: zzzz", "network: there is no network 'zzzz'; there are unet, residual_unet,"),
         (
             "network: {name: unet, in_channels: 4}",
