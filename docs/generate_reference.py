@@ -28,7 +28,7 @@ _SECTIONS = ("data", "plan", "trainer", "inference", "evaluation")
 _TIME = "a time such as `15m`, `1h30m`, `90s`"
 
 _HEAD = """\
-<!-- Written by docs/generate_reference.py; change medseg/recipe/sections.py and run it again. -->
+<!-- Written by docs/generate_reference.py; change medseg/recipe/ and run it again. -->
 
 # Recipe reference
 

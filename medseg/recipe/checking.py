@@ -12,7 +12,7 @@ from medseg.recipe import words
 from medseg.recipe.nodes import Node, dotted
 from medseg.recipe.problems import Place, Problem, similar
 from medseg.recipe.recipe import Recipe
-from medseg.recipe.sections import Section
+from medseg.recipe.section import Section
 
 Path = tuple[str | int, ...]
 

@@ -8,16 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from medseg.recipe import components
+from medseg.recipe.data_section import Data
 from medseg.recipe.nodes import Node
-from medseg.recipe.sections import (
-    Data,
-    Evaluation,
-    Inference,
-    PlanKeys,
-    Section,
-    Text,
-    Trainer,
-)
+from medseg.recipe.section import Section, Text
+from medseg.recipe.sections import Evaluation, Inference, PlanKeys, Trainer
 
 
 # Tuples: behind a validator pydantic's strict mode no longer takes JSON's lists for them.

@@ -81,7 +81,8 @@ def test_every_limit_has_its_sentence():
 
 
 def test_every_setting_named_is_a_key_of_the_recipe():
-    from medseg.recipe.sections import Data, PlanKeys, Trainer
+    from medseg.recipe.data_section import Data
+    from medseg.recipe.sections import PlanKeys, Trainer
 
     source = (Path(__file__).parents[2] / "medseg/tracking/advice.py").read_text()
     keys = {"data": Data, "plan": PlanKeys, "trainer": Trainer}
