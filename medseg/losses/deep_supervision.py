@@ -34,6 +34,17 @@ def deep_supervision_weights(heads: int) -> tuple[float, ...]:
     return tuple(w / sum(weights) for w in weights)
 
 
+def weights_of(heads: Sequence[Tensor]) -> tuple[float, ...]:
+    """Return `deep_supervision_weights`, or equal ones for heads that all have one resolution.
+
+    Heads of one resolution, as U-Net++ has them, are whole networks of different depth, and none
+    of them sees a coarser target (Zhou et al., arXiv 1912.05074).
+    """
+    if len({head.shape[2:] for head in heads}) == 1:
+        return (1 / len(heads),) * len(heads)
+    return deep_supervision_weights(len(heads))
+
+
 class DeepSupervisionLoss(nn.Module):
     """Weighted sum of one loss over the heads of a decoder; a plain tensor passes through.
 
@@ -41,7 +52,7 @@ class DeepSupervisionLoss(nn.Module):
         loss: ``loss(logits, target)``, or ``loss(logits, target, valid)`` where some voxels take no
             part.
         weights: one per head, finest first; not negative; normalised to sum 1. ``None`` gives
-            `deep_supervision_weights`.
+            those of `weights_of`.
     """
 
     def __init__(self, loss: nn.Module, *, weights: Sequence[float] | None = None) -> None:
@@ -65,7 +76,8 @@ class DeepSupervisionLoss(nn.Module):
         Args:
             logits: ``(B, K, *S)``; or one such tensor per head, finest first, at falling
                 resolutions; or heads stacked at full resolution ``(B, heads, K, *S)``, as
-                `monai.networks.nets.DynUNet` returns them.
+                `monai.networks.nets.DynUNet` returns those of its coarser stages, which therefore
+                weigh less.
             target: whatever the wrapped loss takes at full resolution; it is brought to each
                 head's resolution by its nearest voxel.
             valid: the voxels that take part, ``(B, 1, *S)`` or ``(B, *S)``, brought to each head's
@@ -77,7 +89,10 @@ class DeepSupervisionLoss(nn.Module):
         heads = _heads(logits, target)
         if len(heads) == 1:
             return self._of(heads[0], target, valid)
-        weights = self.weights or deep_supervision_weights(len(heads))
+        stacked = isinstance(logits, Tensor)
+        weights = self.weights or (
+            deep_supervision_weights(len(heads)) if stacked else weights_of(heads)
+        )
         if len(weights) != len(heads):
             raise InputError(
                 "deep supervision needs one weight per head",

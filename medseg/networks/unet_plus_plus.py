@@ -22,9 +22,9 @@ class UNetPlusPlus(nn.Module):
     X(i, 0) … X(i, j-1) of its stage and X(i+1, j-1), enlarged; X(i, 0) is the encoder. The logits
     are made of X(0, L), those of deep supervision of X(0, L) … X(0, 1): the U-Nets of every depth.
 
-    Zhou et al., UNet++, arXiv 1807.10165 and 1912.05074; the papers weigh all heads equally, which
-    `medseg.losses.DeepSupervisionLoss` does if it is told so. monai.BasicUNetPlusPlus has five
-    stages of stride 2 and kernel 3, whatever the patch.
+    Zhou et al., UNet++, arXiv 1807.10165 and 1912.05074; the papers weigh all heads equally, and so
+    does `medseg.losses.DeepSupervisionLoss`. monai.BasicUNetPlusPlus has five stages of stride 2
+    and kernel 3, whatever the patch.
 
     Args:
         spatial_dims: 2 or 3.

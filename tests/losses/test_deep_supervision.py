@@ -15,6 +15,10 @@ def heads(*sizes, outputs=3):
     return [torch.randn(2, outputs, n, n, n) for n in sizes]
 
 
+def falling(loss):
+    return DeepSupervisionLoss(loss, weights=deep_supervision_weights(3))
+
+
 def test_weights_halve_and_leave_out_the_coarsest():
     assert deep_supervision_weights(1) == (1.0,)
     assert deep_supervision_weights(4) == pytest.approx((4 / 7, 2 / 7, 1 / 7, 0.0))
@@ -37,6 +41,12 @@ def test_list_is_the_weighted_sum(target):
     torch.testing.assert_close(DeepSupervisionLoss(DiceCELoss())(logits, target), expected)
 
 
+def test_heads_of_one_resolution_weigh_the_same(target):
+    logits = heads(8, 8, 8)
+    expected = sum(DiceCELoss()(head, target) for head in logits) / 3
+    torch.testing.assert_close(DeepSupervisionLoss(DiceCELoss())(logits, target), expected)
+
+
 def test_given_weights_are_normalised(target):
     logits = heads(8, 4)
     loss = DeepSupervisionLoss(DiceCELoss(), weights=[3.0, 1.0])(logits, target)
@@ -49,22 +59,22 @@ def test_stacked_heads_of_dynunet_equal_a_list(target):
     logits = heads(8, 8, 8)
     stacked = torch.stack(logits, dim=1)
     loss = DeepSupervisionLoss(DiceCELoss())
-    torch.testing.assert_close(loss(stacked, target), loss(logits, target))
+    torch.testing.assert_close(loss(stacked, target), falling(DiceCELoss())(logits, target))
 
 
 @pytest.mark.parametrize("regions", [1, 3])
 def test_stacked_heads_of_regions_equal_a_list(regions):
     logits = [torch.randn(2, regions, 8, 8) for _ in range(3)]
     masks = torch.rand(2, regions, 8, 8) > 0.5
-    loss = DeepSupervisionLoss(RegionLoss())
-    torch.testing.assert_close(loss(torch.stack(logits, 1), masks), loss(logits, masks))
+    found = DeepSupervisionLoss(RegionLoss())(torch.stack(logits, 1), masks)
+    torch.testing.assert_close(found, falling(RegionLoss())(logits, masks))
 
 
 def test_stacked_heads_in_two_dimensions_are_not_taken_for_a_volume():
     logits = [torch.randn(2, 3, 8, 8) for _ in range(3)]
     target = torch.randint(0, 3, (2, 1, 8, 8))
-    loss = DeepSupervisionLoss(DiceCELoss())
-    torch.testing.assert_close(loss(torch.stack(logits, 1), target), loss(logits, target))
+    found = DeepSupervisionLoss(DiceCELoss())(torch.stack(logits, 1), target)
+    torch.testing.assert_close(found, falling(DiceCELoss())(logits, target))
 
 
 def test_real_dynunet_output_is_accepted(target):
