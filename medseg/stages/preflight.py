@@ -242,15 +242,17 @@ def _time(recipe: Recipe, guess: Forecast) -> list[Need]:
     ]
     if trainer.budget is not None and trainer.steps is None and trainer.epochs is None:
         budget = float(trainer.budget)
-        enough = guess.validation <= budget * guess.largest_share
+        least = guess.validation / guess.largest_share
+        enough = least <= budget and guess.steps >= 1
+        least = max(least, guess.validation + guess.step)
         remedy = (
-            f"trainer.budget={_short(guess.validation / guess.largest_share)} or more, fewer "
-            "trainer.validation_cases, or data.fold=all"
+            f"trainer.budget={_short(least)} or more, fewer trainer.validation_cases, or "
+            "data.fold=all"
         )
         rows.append(
             Need(
                 "budget",
-                f"{_duration(guess.validation / guess.largest_share)} at least, for one validation",
+                f"{_duration(least)} at least, for one step and one validation",
                 f"{_duration(budget)}: about {guess.steps:,} steps",
                 enough,
                 None if enough else remedy,

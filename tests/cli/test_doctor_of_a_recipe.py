@@ -5,6 +5,7 @@ import torch
 
 from medseg.build.fitted import Fitted
 from medseg.planning.fitting import Load
+from medseg.stages.forecast import Forecast
 from medseg.training.dry_step import Measured
 
 
@@ -39,6 +40,14 @@ def test_a_budget_too_short_for_a_validation_is_refused(rows, recipe):
     code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=0.001")
     assert code == 2 and not found["budget"]["fits"]
     assert "trainer.budget=" in err and "trainer.validation_cases" in err
+
+
+def test_a_budget_without_a_single_step_is_refused(rows, recipe, monkeypatch):
+    guess = Forecast(40.0, 0, 1.0, 2.0, 30.0, 33.0, 0.5)
+    monkeypatch.setattr("medseg.stages.preflight.forecast", lambda *_: guess)
+    code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=30")
+    assert code == 2 and not found["budget"]["fits"]
+    assert "about 0 steps" in found["budget"]["there"] and "trainer.budget=43s" in err
 
 
 def test_epochs_keep_their_steps_where_batches_are_halved(rows, recipe, monkeypatch):
