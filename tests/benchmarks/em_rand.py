@@ -2,9 +2,10 @@
 
     python tests/benchmarks/em_rand.py runs/isbi_em/predictions data/isbi_em/label
 
-The score of the ISBI 2012 challenge (Arganda-Carreras 2015, doi 10.3389/fnana.2015.00142): Rand's F
-score over the pixels of the reference's cells, after thinning the predicted membranes. The challenge
-takes the best of many thresholds on probabilities; masks have one, so this is the lower figure.
+The score of the ISBI 2012 challenge (Arganda-Carreras 2015, doi 10.3389/fnana.2015.00142): Rand's
+F score over the pixels of the reference's cells, after thinning the predicted membranes. The
+challenge takes the best of many thresholds on probabilities; masks have one, so this is the lower
+figure.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def v_rand(membrane: NDArray[np.bool_], cells: NDArray[np.bool_]) -> float:
     from skimage.metrics import adapted_rand_error
     from skimage.segmentation import watershed
 
-    # Grown until they meet, the predicted cells leave no membrane: what the challenge calls thinning.
+    # Cells grown until they meet leave no membrane: what the challenge calls thinning.
     thinned = watershed(membrane.astype(np.uint8), label(~membrane, connectivity=1))
     error, _, _ = adapted_rand_error(label(cells, connectivity=1), thinned, ignore_labels=(0,))
     return 1.0 - float(error)
