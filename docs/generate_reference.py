@@ -15,6 +15,8 @@ FILE = Path(__file__).with_name("recipe_reference.md")
 
 PRESETS_BEGIN = "<!-- presets: written by docs/generate_reference.py -->"
 PRESETS_END = "<!-- presets end -->"
+RECIPES_BEGIN = "<!-- recipes: written by docs/generate_reference.py -->"
+RECIPES_END = "<!-- recipes end -->"
 
 SLOTS = {
     "network": "Networks",
@@ -187,7 +189,7 @@ def presets() -> str:
     rows = [
         (
             f"`{item.name}`",
-            item.source + (f"; {item.caution}" if item.caution else ""),
+            item.source,
             ", ".join(item.channels),
             ", ".join(f"{name} {value}" for name, value in item.values.items()),
             ", ".join(f"{n} = {' + '.join(map(str, v))}" for n, v in item.regions.items()),
@@ -195,6 +197,23 @@ def presets() -> str:
         for item in PRESETS.values()
     ]
     return _table(("preset", "data set", "channels", "values", "regions"), rows)
+
+
+def shipped_recipes() -> str:
+    """Return the table of recipes that datasets.md shows: all that name their data."""
+    from medseg.recipe.shipped import headline, said
+
+    root = FILE.parents[1] / "recipes"
+    rows = [
+        (
+            f"`{path.stem}`",
+            _cell(headline(path)),
+            _cell(said(path, "Data")),
+            _cell(said(path, "Expected")),
+        )
+        for path in [root / "quickstart.yaml", *sorted(root.glob("segmentation/**/*.yaml"))]
+    ]
+    return _table(("recipe", "what it is for", "data", "expected"), rows)
 
 
 _SUCH = {
@@ -227,13 +246,18 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    """Write the page, and the presets between their marks in datasets.md."""
+    """Write the page, and presets and recipes between their marks in datasets.md."""
     FILE.write_text(to_text(), encoding="utf-8")
     page = FILE.with_name("datasets.md")
-    before, _, rest = page.read_text(encoding="utf-8").partition(PRESETS_BEGIN)
-    after = rest.partition(PRESETS_END)[2]
-    text = f"{before}{PRESETS_BEGIN}\n\n{presets()}\n{PRESETS_END}{after}"
+    text = page.read_text(encoding="utf-8")
+    text = _between(PRESETS_BEGIN, PRESETS_END, text, presets())
+    text = _between(RECIPES_BEGIN, RECIPES_END, text, shipped_recipes())
     page.write_text(text, encoding="utf-8")
+
+
+def _between(begin: str, end: str, text: str, table: str) -> str:
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":

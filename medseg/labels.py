@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.regions import decoding_order, require_decodable
 
 # The index of voxels that nobody has labelled. Not 255: augmentation marks mixed cells with that.
 IGNORED = 254
+
+
+class UndeclaredValues(InputError):
+    """A label holds values that nobody declared."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,14 @@ class LabelScheme:
                 )
         order = tuple(int(v) for v in self.order)
         if regions and not order:
-            order = _decoding_order(regions)
+            order = decoding_order(regions)
         if len(order) != len(regions):
             raise InputError(
                 "the decoding order must give one label value per region",
                 expected=f"{len(regions)} values",
                 found=str(order),
             )
+        require_decodable(regions, order, values)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "regions", regions)
         object.__setattr__(self, "order", order)
@@ -88,8 +94,9 @@ class LabelScheme:
         """Turn file values ``(…)`` into ``uint8`` indices.
 
         Raises:
-            InputError: a value is not declared. Values within 0.01 of an integer count as it: label
-                files stored as scaled floats read as 0.99999997.
+            UndeclaredValues: a value is not declared.
+            InputError: a value is no whole number. Values within 0.01 of an integer count as it:
+                label files stored as scaled floats read as 0.99999997.
         """
         label = np.asarray(label)
         rounded = label if label.dtype.kind in "iub" else np.rint(label)
@@ -110,7 +117,7 @@ class LabelScheme:
                 found[rounded == value] = index
         if found.size and found.min() < 0:
             unknown = np.unique(rounded[found < 0])[:10]
-            raise InputError(
+            raise UndeclaredValues(
                 "the label holds values that are not declared",
                 expected=f"values {declared.tolist()}",
                 found=f"also {[int(v) for v in unknown]}",
@@ -170,22 +177,3 @@ def _check_ignored(ignore: int | None, values: Mapping[str, int]) -> None:
             found=f"ignore {ignore}, {owner!r} {ignore}",
             remedy="give it another value, or move that of the files with data.value_map",
         )
-
-
-def _decoding_order(regions: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """Give each region the value that no region inside it owns.
-
-    For nested regions this is unique: WT = {1, 2, 3} over TC = {1, 3} owns 2.
-    """
-    order = []
-    for name, members in regions.items():
-        inner = {v for other in regions.values() if set(other) < set(members) for v in other}
-        own = sorted(set(members) - inner)
-        if len(own) != 1:
-            raise InputError(
-                f"region {name!r} does not say which label decoding should write",
-                expected="nested regions that leave one label each, or data.region_order",
-                found=f"its own labels: {own}",
-            )
-        order.append(own[0])
-    return tuple(order)

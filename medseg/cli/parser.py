@@ -199,7 +199,13 @@ def _verbs_of_recipes(verb: Verb) -> None:
     init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")
 
-    verb("recipes", "List the recipes that ship.")
+    recipes = verb("recipes", "List the recipes that ship, or print one.")
+    recipes.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="print this one: medseg recipes template > mine.yaml",
+    )
     doctor = verb("doctor", "Check the machine, or whether a recipe's training fits it.")
     doctor.add_argument(
         "recipe",

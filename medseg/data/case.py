@@ -46,6 +46,7 @@ class Dataset:
         notes: what was odd about the folder, in words for the user; never fatal.
         splits: the folds that the data set itself declares (a ``fold`` column), as
             ``{"train": [ids], "val": [ids]}`` each; empty where it declares none.
+        preset: name of the label preset that the labels come from, or an empty string.
     """
 
     format: str
@@ -57,6 +58,7 @@ class Dataset:
     value_map: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     splits: tuple[Mapping[str, list[str]], ...] = ()
+    preset: str = ""
 
 
 class Volume(NamedTuple):

@@ -94,7 +94,9 @@ class Data(Section):
     )
     image_pattern: Text | None = Field(
         default=None,
-        description="Name of an image file, {case} stands for the case: {case}_img.nii.gz.",
+        description="Name of an image file, {case} stands for the case: {case}_img.nii.gz; * for "
+        "any text, {folder} for a folder that is part of the case's name, **/ at the beginning for "
+        "any folders.",
     )
     label_pattern: Text | None = Field(default=None, description="Name of a label file, likewise.")
     group_pattern: Text | None = Field(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,10 +42,25 @@ def find(name: str) -> list[Path]:
 
 def headline(path: Path) -> str:
     """Return the first line of the comment that opens a recipe: what it is for."""
+    return next((line for line in _opening(path) if line), "")
+
+
+def said(path: Path, word: str) -> str:
+    """Return what the opening comment says behind a word (``Data``, ``Expected``), on one line."""
+    lines = list(_opening(path))
+    first = next((i for i, line in enumerate(lines) if line.startswith(f"{word}:")), len(lines))
+    end = next(
+        (i for i, line in enumerate(lines) if i > first and re.match(r"[A-Z]\w*:", line)),
+        len(lines),
+    )
+    return " ".join(lines[first:end]).removeprefix(f"{word}:").strip()
+
+
+def _opening(path: Path) -> Iterator[str]:
+    """Give the lines of the comment that opens a recipe, without their marks."""
     for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.lstrip("#").strip()
         if not line.startswith("#"):
-            break
-        if text and not text.startswith("yaml-language-server"):
-            return text
-    return ""
+            return
+        text = line.lstrip("#").strip()
+        if not text.startswith("yaml-language-server"):
+            yield text

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from medseg.errors import InputError
-from medseg.stages import device, evaluate, fit, predict, preprocess, run, side_by_side
+from medseg.stages import device, evaluate, fit, inspect, predict, preprocess, run, side_by_side
+from medseg.stages.foreground import require_in_each_fold
 from medseg.stages.job import Job
 from medseg.stages.memory import bytes_in_memory
 from medseg.stages.splits import folds_of
@@ -35,10 +36,12 @@ def each(
             in this process where there are fewer than two.
 
     Raises:
-        InputError: the folds are not what the recipe says, or one of them cannot be trained.
+        InputError: the folds are not what the recipe says, or one of them cannot be trained:
+            before the first is trained, where the labels of its cases tell.
     """
     with open_fold(0) as job:
         count = _count(job)
+        _require_learnable(job)
         apart = start is not None and len(places) > 1
         if start is not None and apart:
             _prepare(job)
@@ -72,6 +75,15 @@ def _count(job: Job) -> int:
             remedy="let data.folds be the number of folds in the file",
         )
     return count
+
+
+def _require_learnable(job: Job) -> None:
+    """Look at every fold's labels before hours go into the first."""
+    found = inspect.run(job)
+    fit.dealt(job)
+    counts = {case.id: case.label_voxels for case in found.cases}
+    folds = folds_of(job.recipe, job.dataset, job.folder.path)
+    require_in_each_fold(counts, folds, job.dataset.labels, splits=job.folder / "splits.json")
 
 
 def _prepare(job: Job) -> None:

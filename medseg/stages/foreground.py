@@ -1,4 +1,4 @@
-"""Whether a fold has something to learn: foreground, and every class, among its training cases."""
+"""Whether a fold has something to learn: every class, or region, among its training cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def require_foreground(
     splits: Path,
     fold: int | str,
 ) -> list[str]:
-    """Refuse a fold whose training cases lack a class.
+    """Refuse a fold whose training cases lack a class, or a region.
 
     Args:
         counts: case id -> voxels per label index, as preprocessed.
@@ -34,31 +34,31 @@ def require_foreground(
         Warnings about the held-out cases, one sentence each.
 
     Raises:
-        InputError: no training case has any foreground; `InputErrors` names each class that none
-            of them has.
+        InputError: no training case has any foreground; `InputErrors` names each class, or region,
+            that none of them has.
     """
-    learnt = sorted({i for members in labels.region_indices() for i in members})
-    names = list(labels.values)
+    learnt = dict(zip(labels.foreground, labels.region_indices(), strict=True))
+    what = "region" if labels.regions else "class"
     trained = _together(counts, train, learnt)
     if not any(trained.values()):
         raise InputError(
             f"fold {fold} has nothing to learn: no training case has foreground",
             file=splits,
-            expected=f"voxels of {', '.join(names[i] for i in learnt)}",
+            expected=f"voxels of {', '.join(learnt)}",
             found=f"only background in {len(train)} preprocessed training cases",
             remedy=_remedy(fold),
         )
-    absent = [i for i in learnt if not trained[i]]
+    absent = [name for name in learnt if not trained[name]]
     if absent:
         raise InputErrors(
             InputError(
-                f"fold {fold} cannot learn class {names[i]!r}: no training case has it",
+                f"fold {fold} cannot learn {what} {name!r}: no training case has it",
                 file=splits,
                 expected="at least one training case with it",
-                found=_where(counts, val, i),
+                found=_where(counts, val, learnt[name]),
                 remedy=_remedy(fold),
             )
-            for i in absent
+            for name in absent
         )
     held_out = _together(counts, val, learnt)
     if val and not any(held_out.values()):
@@ -67,21 +67,49 @@ def require_foreground(
             "cannot tell a good model from a bad one"
         ]
     return [
-        f"no held-out case of fold {fold} has class {names[i]!r}: it is trained, but not validated"
-        for i in learnt
-        if val and not held_out[i]
+        f"no held-out case of fold {fold} has {what} {name!r}: it is trained, but not validated"
+        for name in learnt
+        if val and not held_out[name]
     ]
 
 
+def require_in_each_fold(
+    counts: Mapping[str, Sequence[int]],
+    folds: Sequence[Mapping[str, Sequence[str]]],
+    labels: LabelScheme,
+    *,
+    splits: Path,
+) -> None:
+    """Refuse folds of which one cannot be learnt, before the first is trained.
+
+    Raises:
+        InputErrors: naming every fold and what its training cases lack, see `require_foreground`.
+    """
+    found: list[InputError] = []
+    for number, fold in enumerate(folds):
+        try:
+            require_foreground(
+                counts, fold["train"], fold["val"], labels, splits=splits, fold=number
+            )
+        except InputErrors as errors:
+            found += errors.problems
+        except InputError as error:
+            found.append(error)
+    if found:
+        raise InputErrors(found)
+
+
 def _together(
-    counts: Mapping[str, Sequence[int]], cases: Iterable[str], indices: Sequence[int]
-) -> dict[int, int]:
+    counts: Mapping[str, Sequence[int]],
+    cases: Iterable[str],
+    learnt: Mapping[str, Sequence[int]],
+) -> dict[str, int]:
     rows = [counts[case] for case in cases]
-    return {i: sum(row[i] for row in rows) for i in indices}
+    return {name: sum(row[i] for row in rows for i in of) for name, of in learnt.items()}
 
 
-def _where(counts: Mapping[str, Sequence[int]], val: Sequence[str], index: int) -> str:
-    there = [case for case in val if counts[case][index]]
+def _where(counts: Mapping[str, Sequence[int]], val: Sequence[str], indices: Sequence[int]) -> str:
+    there = [case for case in val if any(counts[case][i] for i in indices)]
     if not there:
         return "none in the preprocessed cases; so small a structure vanishes at a coarse spacing"
     more = f" and {len(there) - _MOST_NAMES} more" if len(there) > _MOST_NAMES else ""

@@ -83,20 +83,21 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
         "  # labels and scaled by the data set's statistics, others are scaled image by image.",
         f"  channels: {json.dumps(list(dataset.channels))}",
     ]
-    if dataset.format == "brats":
+    if dataset.format == "brats" and dataset.preset:
         lines += [
-            f"  # The labels are {json.dumps(dict(scheme.values))}; true trains the nested regions",
-            "  # whole tumour, tumour core and enhancing tumour, false the labels themselves.",
+            f"  # A preset: {json.dumps(dict(scheme.values))}. With regions: true the nested",
+            "  # regions are trained (whole tumour, tumour core, …), with false the labels.",
+            f"  labels: {dataset.preset}",
             "  regions: true",
         ]
     else:
         lines.append(f"  labels: {json.dumps({**scheme.values, **ignored})}")
-    if scheme.regions:
-        regions = {name: list(members) for name, members in scheme.regions.items()}
-        lines += [
-            "  # Overlapping regions, decoded in this order.",
-            f"  regions: {json.dumps(regions)}",
-        ]
+        if scheme.regions:
+            regions = {name: list(members) for name, members in scheme.regions.items()}
+            lines += [
+                "  # Overlapping regions, decoded in this order.",
+                f"  regions: {json.dumps(regions)}",
+            ]
     if dataset.value_map:
         lines.append(f"  value_map: {_value_map(dataset.value_map)}")
     if len(dataset.cases) == 1:

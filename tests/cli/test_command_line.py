@@ -6,6 +6,8 @@ import time
 import pytest
 
 from medseg.cli.parser import parse
+from medseg.data import phantoms
+from medseg.recipe import load
 
 HEAVY = ("torch", "monai", "pytorch_lightning", "torchio", "SimpleITK", "wandb", "matplotlib")
 VERBS = [
@@ -64,6 +66,15 @@ def test_recipes_lists_what_ships_with_its_purpose(cli_json):
     assert "quickstart" in found and all(found.values())
 
 
+def test_a_shipped_recipe_is_printed_to_be_changed(cli, here):
+    code, out, _ = cli("recipes", "template")
+    assert code == 0 and out.startswith("# yaml-language-server")
+    (here / "mine.yaml").write_text(out)
+    assert cli("validate", "mine.yaml")[0] == 0
+    code, out, err = cli("recipes", "tempalte")
+    assert (code, out) == (2, "") and "did you mean 'template'" in err
+
+
 def test_doctor_answers_for_every_package(cli_json):
     names = {check["name"] for check in cli_json("doctor")}
     assert {"torch", "monai", "devices", "memory", "disk", "W&B"} <= names
@@ -92,6 +103,13 @@ def test_init_writes_a_recipe_that_validates_and_is_not_overwritten(cli, phantom
     assert cli("validate", "mine.yaml")[0] == 0
     code, _, err = cli("init", phantom, "-o", "mine.yaml")
     assert code == 2 and "--overwrite" in err
+
+
+def test_init_writes_the_preset_of_a_brats_folder(cli, here):
+    phantoms.write("brats", here / "brats", cases=2, shape=(24, 24, 20), naming="2023")
+    assert cli("init", here / "brats", "-o", "mine.yaml")[0] == 0
+    data = load(here / "mine.yaml").data
+    assert (data.labels, data.regions) == ("brats2023", True)
 
 
 def test_inspect_looks_at_a_folder_without_leaving_anything(cli_json, phantom, here):

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -60,6 +61,18 @@ def test_folds_side_by_side_give_what_folds_in_turn_do(cli, recipe, run, here, m
     metrics = [json.loads((at / "metrics.json").read_text()) for at in (folder, apart)]
     assert metrics[0]["folds"].keys() == metrics[1]["folds"].keys()
     assert metrics[0]["mean"]["dice"] == pytest.approx(metrics[1]["mean"]["dice"], abs=1e-3)
+
+
+def test_a_fold_that_cannot_be_learnt_is_known_before_any_is_trained(cli, recipe, here, phantom):
+    shutil.copytree(phantom, here / "lacking")
+    for path in sorted((here / "lacking" / "labelsTr").iterdir())[1:]:
+        label = nib.load(path)
+        head_only = np.minimum(np.asarray(label.dataobj), 1)
+        nib.save(nib.Nifti1Image(head_only, label.affine), path)
+    words = (recipe, "data.root=lacking", "data.folds=2", "run_dir=runs/lacking")
+    code, _, err = cli("run", *words, "--each-fold")
+    assert code == 2 and "cannot learn class 'tail': no training case has it" in err
+    assert not list((here / "runs" / "lacking").glob("fold_*/checkpoints"))
 
 
 def test_naming_a_fold_beside_each_fold_is_a_contradiction(cli, recipe):

@@ -1,7 +1,7 @@
 import pytest
 
 from medseg.recipe import shipped as package_function
-from medseg.recipe.shipped import find, folder, headline, shipped
+from medseg.recipe.shipped import find, folder, headline, said, shipped
 
 
 def test_package_offers_the_same_list():
@@ -26,3 +26,12 @@ def test_headline_is_the_first_line_of_the_comment(tmp_path):
     assert headline(path) == "For this."
     path.write_text("seed: 1\n# no\n")
     assert headline(path) == ""
+
+
+def test_what_is_said_behind_a_word_ends_at_the_next(tmp_path):
+    path = tmp_path / "r.yaml"
+    comment = "# For this.\n#   medseg run r\n# Data: here\n# and there.\n# Expected: .9\n"
+    path.write_text(f"{comment}seed: 1\n# Licence: none\n")
+    assert said(path, "Data") == "here and there."
+    assert said(path, "Expected") == ".9"
+    assert said(path, "Licence") == ""

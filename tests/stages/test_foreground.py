@@ -6,7 +6,7 @@ import pytest
 
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
-from medseg.stages.foreground import require_foreground
+from medseg.stages.foreground import require_foreground, require_in_each_fold
 
 LABELS = LabelScheme({"liver": 1, "tumour": 2})
 COUNTS = {
@@ -63,3 +63,30 @@ def test_without_held_out_cases_there_is_nothing_to_warn_of():
 def test_values_that_no_region_counts_need_not_be_there():
     regions = LabelScheme({"liver": 1, "tumour": 2}, {"whole": (1,)}, (1,))
     assert look(["liver"], ["both"], regions) == []
+
+
+def test_a_region_is_there_if_any_of_its_values_is():
+    nested = LabelScheme({"liver": 1, "tumour": 2}, {"whole": (1, 2)}, (1,))
+    assert look(["tumour"], ["liver"], nested) == []
+
+
+def test_a_region_that_no_training_case_has_is_named():
+    regions = LabelScheme({"liver": 1, "tumour": 2}, {"whole": (1, 2), "tumour": (2,)})
+    assert look(["both"], ["both"], regions) == []
+    with pytest.raises(InputErrors, match="fold 1 cannot learn region 'tumour'") as caught:
+        look(["liver"], ["both"], regions)
+    assert len(caught.value.problems) == 1
+
+
+def test_all_folds_are_looked_at_before_the_first():
+    folds = [
+        {"train": ["both"], "val": ["liver"]},
+        {"train": ["liver"], "val": ["both"]},
+        {"train": ["empty"], "val": ["both"]},
+    ]
+    with pytest.raises(InputErrors) as caught:
+        require_in_each_fold(COUNTS, folds, LABELS, splits=Path("splits.json"))
+    assert "fold 1 cannot learn class 'tumour'" in str(caught.value)
+    assert "fold 2 has nothing to learn" in str(caught.value)
+    assert "fold 0" not in str(caught.value)
+    require_in_each_fold(COUNTS, folds[:1], LABELS, splits=Path("splits.json"))

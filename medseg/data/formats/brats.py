@@ -16,8 +16,9 @@ a part of them or another order (the files' own endings are understood too). ``.
 id is what stands before the ending, whatever the folder is called. A scan ``…-00000-001`` is the
 same patient as ``…-00000-000``: they form one group, which never straddles folds.
 
-The naming decides the label preset: ``brats2021`` (ET = 4) or ``brats2023`` (ET = 3). BraTS 2024
-has the names of 2023 but four labels: give ``labels: brats2024_gli``.
+The ids decide the label preset (`medseg.data.formats.presets`), or else the endings do:
+``brats2021`` (ET = 4) or ``brats2023`` (ET = 3). BraTS 2024 has the names of 2023 but four labels:
+give ``labels: brats2024_gli`` or ``brats2024_ped``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from medseg.data.formats import files
 from medseg.data.formats.channels import select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.presets import PRESETS, fitting_names
 from medseg.errors import InputError
 
 NAME = "brats"
@@ -80,12 +82,13 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     notes = []
     if bare and len(bare) < len(cases):
         notes.append(f"{files.count(len(bare), 'case')} without a mask: {files.first_ten(bare)}")
-    if scheme == "brats2023":
+    preset, others = _presets(scheme, [case.id for case in cases])
+    if others:
         notes.append(
-            "the file names fit BraTS 2023 and 2024; the labels are taken as those of 2023 "
-            "(for 2024: data.labels=brats2024_gli)"
+            f"by their names the cases are of {preset} or {' or '.join(others)}; without "
+            f"data.labels they are taken as {preset}"
         )
-    return Layout(cases=tuple(cases), channels=names, preset=scheme, notes=tuple(notes))
+    return Layout(cases=tuple(cases), channels=names, preset=preset, notes=tuple(notes))
 
 
 def group(
@@ -166,6 +169,16 @@ def _one_scheme(found: _Found, root: Path) -> str:
             remedy="point data.root at one of the two",
         )
     return next(iter(example), next(iter(next(iter(found.values())))))
+
+
+def _presets(scheme: str, ids: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the preset that names of cases imply, and others that have the same names."""
+    known = [p for p in fitting_names(ids) if len(p.channels) == len(CHANNELS)]
+    if not known:
+        later = ["brats2024_gli"] if scheme == "brats2023" else []
+        known = [PRESETS[name] for name in (scheme, *later)]
+    first, *others = known
+    return first.name, [p.name for p in others if not p.means_the_same(first)]
 
 
 def _cases(found: _Found, scheme: str, wanted: Sequence[str], root: Path) -> list[Case]:

@@ -11,7 +11,8 @@
 ``dataset.json`` gives ``modality`` (``{"0": "MRI"}``: the channels in order), ``labels``
 (``{"0": "background", "1": "Anterior"}``) and ``training``, a list of
 ``{"image": "./imagesTr/x.nii.gz", "label": "./labelsTr/x.nii.gz"}`` or of image paths alone, whose
-label then has the same name in ``labelsTr``. Paths must stay in the folder. Entries and files that
+label then has the same name in ``labelsTr``. AMOS's ``validation``, a list of the same form,
+validates what is trained on ``training``. Paths must stay in the folder. Entries and files that
 begin with ``._`` (macOS) are ignored. A case's id is its file name without suffix.
 
 Source: Simpson et al., arXiv 1902.09063.
@@ -30,6 +31,7 @@ from medseg.data.formats import files
 from medseg.data.formats.channels import rename
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.order import require_one_order
 from medseg.data.formats.presets import PRESETS
 from medseg.errors import InputError
 
@@ -64,7 +66,8 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
 
     Raises:
         InputError: ``dataset.json`` is missing, is not JSON, lists files that are not there or
-            that lie outside the folder, or names a case twice.
+            that lie outside the folder, names a case twice, or lists the images of a case in
+            another order than those of the others.
     """
     source = root / "dataset.json"
     if not source.is_file():
@@ -75,6 +78,9 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
             "has no 'training' list", file=source, found=f"keys {files.first_ten(list(state))}"
         )
     cases = [_entry(root, item, source) for item in state["training"] if not _is_macos(item)]
+    held_out = _validation(root, state, source)
+    splits = _split(cases, held_out)
+    cases += held_out
     files.require_files(
         [p for c in cases for p in (*c.images, *([c.label] if c.label else []))],
         source=source,
@@ -86,6 +92,9 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
         notes.append(f"{files.count(absent, 'test image')} listed in dataset.json are not there")
     files.require_unique([*cases, *tests], source=source)
     declared = _modality(state, source)
+    if declared and len(declared) > 1:
+        apart = {c.id: c.images for c in cases if len(c.images) == len(declared)}
+        require_one_order(apart, declared, source=source)
     values = parse_labels(state.get("labels"), source)
     return Layout(
         cases=(*cases, *tests),
@@ -94,6 +103,7 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
         preset=_implied_preset(values, declared),
         binding=values is not None,
         notes=tuple(notes),
+        splits=splits,
     )
 
 
@@ -155,6 +165,22 @@ def _entry(root: Path, item: Any, source: Path) -> Case:
     return Case(files.stem_of(images[0]), images, label)
 
 
+def _validation(root: Path, state: dict[str, Any], source: Path) -> list[Case]:
+    """Return the labelled cases of a list ``validation``."""
+    listed = state.get("validation")
+    items = [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
+    cases = [_entry(root, item, source) for item in items if not _is_macos(item)]
+    # Until a challenge has ended, such labels are listed and not given.
+    return [case for case in cases if case.label is not None and case.label.is_file()]
+
+
+def _split(train: Sequence[Case], val: Sequence[Case]) -> tuple[dict[str, list[str]], ...]:
+    labelled = sorted(case.id for case in train if case.label is not None)
+    if not labelled or not val:
+        return ()
+    return ({"train": labelled, "val": sorted(case.id for case in val)},)
+
+
 def _tests(root: Path, state: dict[str, Any], source: Path) -> tuple[list[Case], int]:
     listed = state.get("test")
     items = [t for t in (listed if isinstance(listed, list) else []) if not _is_macos(t)]
@@ -192,8 +218,9 @@ def _implied_preset(values: dict[str, int] | None, declared: tuple[str, ...] | N
 def _notes(root: Path, state: dict[str, Any], cases: Sequence[Case]) -> list[str]:
     notes = []
     stated = state.get("numTraining")
-    if stated is not None and stated != len(cases):
-        notes.append(f"dataset.json states numTraining {stated}, but lists {len(cases)} cases")
+    number = sum(not _is_macos(item) for item in state["training"])
+    if stated is not None and stated != number:
+        notes.append(f"dataset.json states numTraining {stated}, but lists {number} cases")
     listed = {str(image) for case in cases for image in case.images}
     folder = f"{root / 'imagesTr'}{os.sep}"
     extra = [n for n in files.image_names(root / "imagesTr") if folder + n not in listed]

@@ -11,7 +11,9 @@ Recipe keys (under ``data``):
 - ``images_folder`` and ``labels_folder``: found by themselves when they are called ``images``,
   ``image`` or ``imgs`` and ``labels``, ``label``, ``masks`` or ``mask``; ``.`` is the root.
 - ``image_pattern`` and ``label_pattern`` (default ``{case}``): the file name, with or without its
-  suffix. ``*`` stands for any text, ``?`` for one character; a ``/`` looks into subfolders.
+  suffix. ``*`` stands for any text, ``?`` for one character; a ``/`` looks into subfolders, ``**/``
+  at the beginning into all of them. ``{folder}`` is a folder's name that is part of the case's:
+  ``{folder}/{case}/t1`` makes ``site1_p3`` of ``site1/p3/t1.nii.gz``.
   ``{channel}`` takes the channels from files of their own: ``{case}_{channel}`` splits at the last
   underscore, or at the names in ``data.channels`` where they are given, which also fix the
   order.
@@ -45,7 +47,13 @@ from medseg.data.formats import files
 from medseg.data.formats.channels import rename
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
-from medseg.data.formats.patterns import compile_pattern, match_name
+from medseg.data.formats.patterns import (
+    ANYWHERE,
+    case_of,
+    compile_pattern,
+    depth_of,
+    match_name,
+)
 from medseg.data.formats.peek import picture_channels
 from medseg.errors import InputError
 
@@ -53,6 +61,7 @@ NAME = "folders"
 LOOKED_FOR = "the folders images/ and labels/ (or image/, imgs/ and label/, masks/, mask/)"
 IMAGE_FOLDERS = ("images", "image", "imgs")
 LABEL_FOLDERS = ("labels", "label", "masks", "mask")
+_DEEPEST = 4
 
 # case id -> channel name (empty: the file holds all) -> file
 _Found = dict[str, dict[str, Path]]
@@ -165,11 +174,12 @@ def _folder(root: Path, name: str | None, usual: Sequence[str], key: str) -> Pat
 
 
 def _candidates(folder: Path, pattern: str) -> list[Path]:
-    depth = pattern.count("/")
-    if not depth:
+    depth = depth_of(pattern)
+    most = depth + (_DEEPEST if pattern.startswith(ANYWHERE) else 0)
+    if not most:
         return files.list_images(folder)
-    everything = files.walk_images(folder, depth=depth)
-    return [p for p in everything if len(p.relative_to(folder).parts) == depth + 1]
+    everything = files.walk_images(folder, depth=most)
+    return [p for p in everything if len(p.relative_to(folder).parts) > depth]
 
 
 def _image_regex(options: FormatOptions, channels: Sequence[str] | None) -> re.Pattern[str]:
@@ -190,12 +200,12 @@ def _match_images(
         match = match_name(regex, options.image_pattern, path.absolute())
         if match is None:
             continue
-        fields = match.groupdict()
-        parts = found.setdefault(fields["case"], {})
-        channel = fields.get("channel", "")
+        case = case_of(match)
+        parts = found.setdefault(case, {})
+        channel = match.groupdict().get("channel", "")
         if channel in parts:
             raise InputError(
-                f"two files claim case {fields['case']}" + (f", {channel}" if channel else ""),
+                f"two files claim case {case}" + (f", {channel}" if channel else ""),
                 file=where,
                 found=f"{parts[channel]} and {path}",
                 remedy="make data.image_pattern more exact",
@@ -217,20 +227,21 @@ def _match_images(
 
 def _match_labels(folder: Path, options: FormatOptions) -> dict[str, Path]:
     pattern = options.label_pattern
-    regex = compile_pattern(pattern, key="label_pattern", fields=("case",))
+    regex = compile_pattern(pattern, key="label_pattern", fields=("folder", "case"))
     labels: dict[str, Path] = {}
     for path in _candidates(folder, pattern):
         match = match_name(regex, pattern, path.absolute())
         if match is None:
             continue
-        if match["case"] in labels:
+        case = case_of(match)
+        if case in labels:
             raise InputError(
-                f"two labels for case {match['case']}",
+                f"two labels for case {case}",
                 file=folder,
-                found=f"{labels[match['case']].name} and {path.name}",
+                found=f"{labels[case]} and {path}",
                 remedy="make data.label_pattern more exact",
             )
-        labels[match["case"]] = path
+        labels[case] = path
     if not labels:
         names = [p.name for p in _candidates(folder, pattern)]
         raise InputError(

@@ -30,6 +30,7 @@ from medseg.data.formats import decathlon, files
 from medseg.data.formats.channels import rename, select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
+from medseg.data.formats.order import require_one_order
 from medseg.data.formats.scheme import IGNORE
 from medseg.errors import InputError
 
@@ -63,8 +64,8 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     """Read an nnU-Net raw folder.
 
     Raises:
-        InputError: ``dataset.json`` is missing or not as described above, cases lack channels, or
-            a label has no image.
+        InputError: ``dataset.json`` is missing or not as described above, cases lack channels, a
+            label has no image, or a case's images are listed in another order than the others'.
     """
     source = root / "dataset.json"
     if not source.is_file():
@@ -82,6 +83,10 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     else:
         positions, names = select(available, channels, source=source)
     _require_complete(train, positions, root / "imagesTr")
+    if "dataset" in state and len(available) > 1 and not pictures:
+        listed = {name: [parts[i] for i in sorted(parts)] for name, parts in train.items()}
+        whole = {name: paths for name, paths in listed.items() if len(paths) == len(available)}
+        require_one_order(whole, available, source=source)
     _require_images(labels, train, root)
     cases = [
         Case(name, tuple(parts[i] for i in positions), labels.get(name))

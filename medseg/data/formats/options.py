@@ -21,7 +21,7 @@ class FormatOptions:
             group never straddle folds. ``*`` is any text, ``?`` any one character.
         images_folder, labels_folder: plain folders: where images and labels are (``.``: the root).
         image_pattern, label_pattern: plain folders: file names with ``{case}`` and, where each
-            channel is a file of its own, ``{channel}``.
+            channel is a file of its own, ``{channel}``; see `medseg.data.formats.folders`.
         datalist: datalist: name of the CSV or JSON file in the folder.
         held_out: ids of the cases that validate, all others train; ``*`` is any text, ``?`` any one
             character. Replaces the folds that the folder declares, or random ones.

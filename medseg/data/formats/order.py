@@ -11,6 +11,16 @@ from medseg.data.formats import files
 from medseg.errors import InputError
 
 _WORD = re.compile(r"[a-z0-9]+")
+# Of a path that much can say what an image is: t1/p3.nii.gz, p3/t1/scan.nii.gz.
+_PARTS = 3
+# Words that file names use for one sequence; nothing else is called so.
+_SYNONYMS = (
+    {"flair", "t2f", "fla"},
+    {"t1", "t1n", "t1w", "mprage"},
+    {"t1ce", "t1c", "t1gd", "t1post", "gado"},
+    {"t2", "t2w"},
+    {"pd", "dp", "pdw"},
+)
 
 
 def require_one_order(
@@ -18,9 +28,10 @@ def require_one_order(
 ) -> None:
     """Refuse cases whose file names say that their channels are swapped.
 
-    A word that tells a case's files apart (``t1`` in ``p3_t1.nii.gz``) belongs to the channel where
-    most cases have it, or to the channel that is named so. Words that other cases do not share,
-    such as a case's own number, say nothing.
+    A word that tells a case's files apart (``t1`` in ``p3_t1.nii.gz``, or the folder ``t1``)
+    belongs to the channel where most cases have it, or to the channel that is named so, or means so
+    (``t2f`` is FLAIR). Words that other cases do not share, such as a case's own number, say
+    nothing.
 
     Args:
         images: case -> its files, one per channel, in order.
@@ -30,7 +41,7 @@ def require_one_order(
     Raises:
         InputError: naming the cases, and what stands where.
     """
-    told = {case: _telling_words([p.name for p in paths]) for case, paths in images.items()}
+    told = {case: _telling_words([_end(p) for p in paths]) for case, paths in images.items()}
     home = _homes(told.values(), channels)
     swapped = []
     for case, words in told.items():
@@ -44,7 +55,7 @@ def require_one_order(
         if len({place for place, _ in strange}) > 1:
             place, word = strange[0]
             swapped.append(
-                f"{case}: {images[case][place].name} stands for {channels[place]}, but {word!r} "
+                f"{case}: {_shown(images[case], place)} stands for {channels[place]}, but {word!r} "
                 f"belongs to {channels[home[word]]}"
             )
     if swapped:
@@ -53,13 +64,25 @@ def require_one_order(
             file=source,
             expected=f"the order {', '.join(channels)} in every case, as the file names have it",
             found=files.first_ten(swapped),
-            remedy="put the files of these cases into the right columns",
+            remedy="list the files of these cases in this order",
         )
+
+
+def _end(path: Path) -> str:
+    """Return the last parts of a path without the image's suffix."""
+    return "/".join([*path.parts[-_PARTS:-1], files.stem_of(path)])
+
+
+def _shown(paths: Sequence[Path], place: int) -> str:
+    """Name a file, with its folders where the case's files have one name."""
+    path = paths[place]
+    alike = len({p.name for p in paths}) < len(paths)
+    return "/".join(path.parts[-_PARTS:]) if alike else path.name
 
 
 def _telling_words(names: Sequence[str]) -> list[set[str]]:
     """Return per file the words that none of the case's other files has."""
-    words = [set(_WORD.findall(files.stem_of(name).lower())) for name in names]
+    words = [set(_WORD.findall(name.lower())) for name in names]
     seen = Counter(word for own in words for word in own)
     return [{word for word in own if seen[word] == 1} for own in words]
 
@@ -77,7 +100,10 @@ def _homes(told: Collection[Sequence[set[str]]], channels: Sequence[str]) -> dic
         cases = sum(counts.values())
         if most > 1 and 2 * cases > len(told) and 3 * most >= 2 * cases:
             home[word] = place
-    for place, own in enumerate(_telling_words(channels)):
+    named = _telling_words(channels)
+    for place, own in enumerate(named):
+        others = {word for at, words in enumerate(named) if at != place for word in words}
+        meant = {w for words in _SYNONYMS if words & own and not words & others for w in words}
         # The numbers of channels that nobody named are no names.
-        home |= {word: place for word in own if word in places and not word.isdigit()}
+        home |= {w: place for w in own | meant if w in places and not w.isdigit()}
     return home

@@ -1,4 +1,7 @@
-"""File-name patterns: ``{case}_{channel}``, with ``*`` for any text and ``?`` for one character."""
+"""File-name patterns: ``{case}_{channel}``, with ``*`` for any text and ``?`` for one character.
+
+``**/`` at the beginning stands for any folders, or none.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from medseg.errors import InputError
 
 _TOKEN = re.compile(r"\{[^{}]*\}|\*+|\?|[^{}*?]+|[{}]")
 
+ANYWHERE = "**/"
 _ANY = "[^/]*"
 _MOST_STARS = 3
 
@@ -21,7 +25,7 @@ def compile_pattern(
     pattern: str,
     *,
     key: str,
-    fields: tuple[str, ...] = ("case", "channel"),
+    fields: tuple[str, ...] = ("folder", "case", "channel"),
     required: str = "case",
     channels: tuple[str, ...] = (),
 ) -> re.Pattern[str]:
@@ -38,6 +42,7 @@ def compile_pattern(
         InputError: an unknown field, a stray brace, or the required field is missing; or so many
             stars that a name could be read in too many ways.
     """
+    whole, pattern = pattern, pattern.removeprefix(ANYWHERE)
     parts: list[str] = []
     seen: set[str] = set()
     last = 0
@@ -46,7 +51,7 @@ def compile_pattern(
             raise InputError(
                 f"data.{key}: {token!r} is not a field",
                 expected=" and ".join(f"{{{name}}}" for name in fields),
-                found=pattern,
+                found=whole,
             )
         if token[0] == "{":
             name = token[1:-1]
@@ -56,12 +61,12 @@ def compile_pattern(
         else:
             parts.append({"*": _ANY, "?": "[^/]"}.get(token[0]) or re.escape(token))
     if required not in seen:
-        raise InputError(f"data.{key} must hold {{{required}}}", found=pattern)
+        raise InputError(f"data.{key} must hold {{{required}}}", found=whole)
     if any(part.count("*") > _MOST_STARS for part in pattern[: pattern.rindex("}")].split("/")):
         raise InputError(
             f"data.{key} has too many stars before its last field",
             expected=f"{_MOST_STARS} at most in the name of a file or a folder",
-            found=pattern,
+            found=whole,
         )
     return re.compile("".join(parts[:last] + _first_fit(parts[last:])))
 
@@ -88,13 +93,25 @@ def _text(name: str, channels: tuple[str, ...]) -> str:
     return "[^/_]+"
 
 
+def depth_of(pattern: str) -> int:
+    """Count the folders that a pattern names."""
+    return pattern.removeprefix(ANYWHERE).count("/")
+
+
+def case_of(match: re.Match[str]) -> str:
+    """Return the id of a case: ``{case}``, behind its ``{folder}`` where the pattern has one."""
+    fields = match.groupdict()
+    folder = fields.get("folder")
+    return f"{folder}_{fields['case']}" if folder else fields["case"]
+
+
 def match_name(regex: re.Pattern[str], pattern: str, path: Path) -> re.Match[str] | None:
     """Match a path's last components, as many as the pattern has.
 
     A pattern that ends in an image suffix is held against the whole name, any other one against the
     name without its suffix.
     """
-    parts = path.parts[-(pattern.count("/") + 1) :]
+    parts = path.parts[-(depth_of(pattern) + 1) :]
     text = "/".join(parts)
     if not suffix_of(pattern):
         text = text.removesuffix(suffix_of(path))

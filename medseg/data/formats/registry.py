@@ -114,6 +114,7 @@ def read(
         value_map=settled.value_map,
         notes=(*layout.notes, *settled.notes),
         splits=_hold_out(labelled, chosen.held_out) if chosen.held_out else layout.splits,
+        preset=settled.preset,
     )
 
 

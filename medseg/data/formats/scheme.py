@@ -7,25 +7,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medseg.data.formats import colours, files, presets
+from medseg.data.formats.agreement import IGNORE, require_agreement
 from medseg.data.formats.layout import Layout
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.peek import label_values
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 
-# The name under which labels declare the value of voxels that nobody has labelled, as in nnU-Net.
-IGNORE = "ignore"
-
 Labels = str | Mapping[str, int] | None
 Regions = bool | Mapping[str, Sequence[int]] | None
 
 
 class Settled(NamedTuple):
-    """A label scheme, the value map that goes with it, and what the user should know."""
+    """A label scheme, the value map that goes with it, and what the user should know.
+
+    Attributes:
+        scheme: the label scheme.
+        value_map: file value -> label value.
+        notes: in words.
+        preset: name of the preset that gave the labels, or an empty string.
+    """
 
     scheme: LabelScheme
     value_map: Mapping[int, int]
     notes: tuple[str, ...]
+    preset: str = ""
 
 
 def settle(
@@ -55,7 +61,7 @@ def settle(
     if preset is None and labels is None and layout.preset:
         preset = presets.PRESETS[layout.preset]
     if isinstance(labels, str) and preset is not None:
-        _require_agreement(layout, preset, source)
+        require_agreement(layout, preset, source)
     value_map = options.value_map or layout.value_map
     notes: list[str] = []
     if isinstance(labels, Mapping):
@@ -76,8 +82,6 @@ def settle(
         values, value_map, note = _look(label_paths, value_map)
         notes.append(note)
     ignore = values.pop(IGNORE, None)
-    if preset is not None and preset.caution:
-        notes.append(f"label preset {preset.name}: {preset.caution}")
     chosen, order = _regions(layout, preset, labels, regions)
     order = options.region_order or order
     stray = sorted(set(order) - set(values.values()))
@@ -89,24 +93,7 @@ def settle(
             remedy="correct data.region_order",
         )
     scheme = LabelScheme(values, chosen, order if chosen else (), ignore)
-    return Settled(scheme, value_map, tuple(notes))
-
-
-def _require_agreement(layout: Layout, preset: presets.Preset, source: Path) -> None:
-    """Refuse a preset that contradicts the data set's own description."""
-    if not layout.binding or layout.values is None:
-        return
-    implied = presets.PRESETS[layout.preset] if layout.preset else None
-    same_meaning = implied is None or dict(implied.values) == dict(preset.values)
-    declared = {v for name, v in layout.values.items() if name != IGNORE}
-    if declared - {0} != set(preset.values.values()) or not same_meaning:
-        raise InputError(
-            f"the label preset {preset.name!r} contradicts what the data set declares",
-            file=source,
-            expected=str(dict(layout.values)),
-            found=f"{preset.name}: {dict(preset.values)}",
-            remedy=f"data.labels={layout.preset}" if layout.preset else "leave data.labels out",
-        )
+    return Settled(scheme, value_map, tuple(notes), preset.name if preset is not None else "")
 
 
 def _parse_values(labels: Mapping[str, Any]) -> dict[str, int]:

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from medseg.data.case import Case, Dataset, Volume
+from medseg.data.prepare.census import explain
 from medseg.data.prepare.locations import count_voxels
 from medseg.data.prepare.pool import Progress, map_cases
 from medseg.data.prepare.preprocess import plan_crop, plan_reorient
 from medseg.data.prepare.problems import check, problems
 from medseg.data.prepare.reading import label_volume, load_mask, read_image
 from medseg.errors import InputError
-from medseg.labels import LabelScheme, is_foreground
+from medseg.labels import LabelScheme, UndeclaredValues, is_foreground
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
 
 # Foreground voxels sampled per case; of many cases fewer each, so that memory is bounded.
@@ -48,6 +49,8 @@ def fingerprint(
 
     Raises:
         InputError: there is no case, or a case cannot be read; `InputErrors` names all that fail.
+            Values that a label preset does not have end the reading at once, since most of the
+            masks will hold them: then the masks alone are read, to say in how many they are.
     """
     if not dataset.cases:
         raise InputError(
@@ -59,7 +62,11 @@ def fingerprint(
     samples = min(SAMPLES_PER_CASE, max(1, SAMPLES_IN_ALL // len(dataset.cases)))
     how = (len(dataset.channels), dataset.labels, dict(dataset.value_map), samples)
     jobs = [(case.id, (case, *how)) for case in dataset.cases]
-    taken = map_cases(_take, jobs, workers=workers, progress=progress)
+    try:
+        fatal: tuple[type[InputError], ...] = (UndeclaredValues,) if dataset.preset else ()
+        taken = map_cases(_take, jobs, workers=workers, progress=progress, fatal=fatal)
+    except UndeclaredValues as error:
+        raise explain(error, dataset, workers=workers) from None
     _check_axes([t.case for t in taken])
     together = np.concatenate([t.samples for t in taken], axis=1)
     return Fingerprint(

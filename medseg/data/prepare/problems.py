@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import median
 
 from medseg.data.case import Dataset
+from medseg.data.prepare.census import fitting
 from medseg.errors import InputError, InputErrors
+from medseg.labels import LabelScheme
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
 
 # One scanner's values span about one order of magnitude over patients; two ask for an explanation.
@@ -46,13 +48,12 @@ def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = Fa
         empty_labels: accept cases whose label is all background (healthy ones).
 
     Raises:
-        InputErrors: naming every class that no case has and, unless accepted, the label file of
-            every case that is all background.
+        InputErrors: naming every class, or region, that no case has and, unless accepted, the label
+            file of every case that is all background.
     """
     found: list[InputError] = []
     values = fingerprint.labels["values"]
-    absent = _absent(fingerprint)
-    if len(absent) == len(values) - 1:
+    if len(_absent(fingerprint)) == len(values) - 1:
         raise InputError(
             "no case has a voxel of any class",
             file=dataset.root,
@@ -60,16 +61,7 @@ def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = Fa
             found=f"only background in {len(fingerprint.cases)} label files",
             remedy="check data.labels and data.value_map",
         )
-    for name in absent:
-        found.append(
-            InputError(
-                f"no case has a voxel of class {name!r}",
-                file=dataset.root,
-                expected=f"value {values[name]} in at least one label file",
-                found=f"none in {len(fingerprint.cases)} label files",
-                remedy="check data.labels and data.value_map, or leave the class out",
-            )
-        )
+    found += _nowhere(fingerprint, dataset)
     files = {case.id: case.label for case in dataset.cases}
     for case in _empty(fingerprint):
         if not empty_labels:
@@ -84,6 +76,30 @@ def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = Fa
             )
     if found:
         raise InputErrors(found)
+
+
+def _nowhere(fp: Fingerprint, dataset: Dataset) -> Iterable[InputError]:
+    """Name each output that no case has: it would be learnt as all background.
+
+    Of regions, only these count: BraTS may do without a class where others make up its regions.
+    """
+    scheme = LabelScheme.from_dict(fp.labels)
+    what, key = ("region", "data.regions") if scheme.regions else ("class", "data.labels")
+    declared = tuple(scheme.values.values())
+    there = [v for i, v in enumerate(declared) if i and any(c.label_voxels[i] for c in fp.cases)]
+    fits = fitting(dataset, there, exactly=True)
+    other = f"; the label preset {fits[0]} has the values found" if fits else ""
+    for name, members in zip(scheme.foreground, scheme.region_indices(), strict=True):
+        if any(case.label_voxels[i] for case in fp.cases for i in members):
+            continue
+        yield InputError(
+            f"no case has a voxel of {what} {name!r}",
+            file=dataset.root,
+            expected=f"value {' or '.join(str(declared[i]) for i in members)} in at least one "
+            "label file",
+            found=f"none in {len(fp.cases)} label files, which hold {there}",
+            remedy=f"leave it out of {key}, or check data.labels and data.value_map{other}",
+        )
 
 
 def _types(fp: Fingerprint) -> Iterable[str]:

@@ -97,7 +97,8 @@ def read_label(
         like: the image, or its grid, that the mask must share (tolerance: `Grid.mismatch`).
 
     Raises:
-        InputError: the file cannot be read, has values that are not declared, or another grid.
+        UndeclaredValues: the file has values that are not declared.
+        InputError: the file cannot be read, or lies on another grid.
     """
     path = Path(path)
     return label_volume(load_mask(path, value_map), path, scheme, value_map=value_map, like=like)
@@ -127,12 +128,15 @@ def label_volume(
         check_same_grid(raw.grid, path, like=grid, like_file=file, what="label")
     values = raw.data[0]
     _check_finite(values, path)
-    values = _mapped(values, value_map or {})
+    values = mapped(values, value_map or {})
     try:
         index = scheme.to_index(values)
     except InputError as error:
-        named = undeclared(raw, values, scheme) or error
-        raise InputError(
+        drawn = undeclared(raw, values, scheme)
+        # A colour is explained by its own picture; numbers may be another year's: see `census`.
+        kind = type(error) if drawn is None else InputError
+        named = drawn or error
+        raise kind(
             error.message,
             file=path,
             expected=error.expected,
@@ -197,7 +201,8 @@ def one_channel(raw: Raw, path: Path) -> Raw:
     )
 
 
-def _mapped(values: np.ndarray, value_map: Mapping[int, int]) -> np.ndarray:
+def mapped(values: np.ndarray, value_map: Mapping[int, int]) -> np.ndarray:
+    """Replace a file's values by those that a value map gives them."""
     if not value_map:
         return values
     rounded = values if values.dtype.kind in "iub" else np.rint(values)

@@ -137,6 +137,17 @@ def test_a_later_year_must_be_asked_for(tmp_path):
     assert scheme.order == (2, 1, 3, 4)
 
 
+def test_names_of_cases_decide_before_endings_do(tmp_path):
+    men = formats.read(make(tmp_path / "men", "BraTS-MEN-00004-000"))
+    assert men.preset == "brats2023_men" and "NETC" in men.labels.values
+    assert men.notes == ()
+    ped = formats.read(make(tmp_path / "ped", "BraTS-PED-00002-000"))
+    assert ped.preset == "brats2023_ped"
+    assert "brats2023_ped or brats2024_ped" in ped.notes[0]
+    old = formats.read(make(tmp_path / "old", "HGG/Brats18_2013_10_1", endings=OLD))
+    assert old.preset == "brats2018"
+
+
 def test_loose_files_are_grouped_by_name_and_masks_left_out(tmp_path):
     make(tmp_path, "p1", "p2")
     channels = ["FLAIR", "T1", "T1ce", "T2"]

@@ -222,3 +222,20 @@ def test_the_real_hippocampus_folder_is_read(real_data):
     assert list(found.labels.values) == ["background", "Anterior", "Posterior"]
     assert found.cases[0].id == "hippocampus_001"
     assert formats.read(found.root, labels="msd_task04").labels == found.labels
+
+
+def test_labelled_cases_to_validate_are_a_fold_of_their_own(tmp_path):
+    make(tmp_path)
+    pairs = [
+        {"image": f"imagesTr/{n}.nii.gz", "label": f"labelsTr/{n}.nii.gz"} for n in ("a", "b", "c")
+    ]
+    make(tmp_path, training=pairs[:2], validation=pairs[2:], numTraining=2)
+    found = formats.read(tmp_path)
+    assert [c.id for c in found.cases] == ["a", "b", "c"]
+    assert found.splits == ({"train": ["a", "b"], "val": ["c"]},)
+    assert not any("numTraining" in note for note in found.notes)
+    # A challenge that runs lists these labels and keeps them.
+    (tmp_path / "labelsTr/c.nii.gz").unlink()
+    found = formats.read(tmp_path)
+    assert [c.id for c in found.cases] == ["a", "b"]
+    assert found.splits == ()

@@ -309,3 +309,45 @@ def test_the_real_vessels_are_described_by_patterns(real_data):
     assert len({c.group for c in found.cases}) == 14
     assert found.channels == ("red", "green", "blue")
     assert found.cases[0].label.name == "Image_01L_1stHO.png"
+
+
+def test_a_folder_can_be_part_of_a_case_and_lie_anywhere(tmp_path):
+    for place in ("Training/site1/p1", "Training/site2/p1", "site3/p2"):
+        for name in ("t1", "t2", "seg"):
+            picture(tmp_path / place / f"{name}.png", (0, 1))
+    options = {
+        "images_folder": ".",
+        "labels_folder": ".",
+        "image_pattern": "**/{folder}/{case}/{channel}",
+        "label_pattern": "**/{folder}/{case}/seg",
+    }
+    found = formats.read(tmp_path, format="folders", channels=["t1", "t2"], options=options)
+    assert [c.id for c in found.cases] == ["site1_p1", "site2_p1", "site3_p2"]
+
+
+def test_files_anywhere_may_lie_in_the_folder_itself(tmp_path):
+    for place in (".", "batch 1", "a/b/c"):
+        number = len(place)
+        picture(tmp_path / place / f"volume-{number}.png", (0, 1))
+        picture(tmp_path / place / f"segmentation-{number}.png", (0, 1))
+    patterns = {"image_pattern": "**/volume-{case}", "label_pattern": "**/segmentation-{case}"}
+    found = read(tmp_path, images_folder=".", labels_folder=".", **patterns)
+    assert [c.id for c in found.cases] == ["1", "5", "7"]
+    assert [
+        c.id
+        for c in formats.group([tmp_path], format="folders", channels=["image"], options=patterns)
+    ] == ["1", "5", "7"]
+
+
+def test_one_case_in_two_folders_is_refused_with_both(tmp_path):
+    for place in ("a", "b"):
+        picture(tmp_path / place / "volume-1.png", (0, 1))
+        picture(tmp_path / place / "mask-1.png", (0, 1))
+    with pytest.raises(InputError, match="two files claim case 1"):
+        read(
+            tmp_path,
+            images_folder=".",
+            labels_folder=".",
+            image_pattern="**/volume-{case}",
+            label_pattern="**/mask-{case}",
+        )

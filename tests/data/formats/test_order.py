@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,62 @@ def test_a_datalist_is_held_against_its_file_names(tmp_path):
     (tmp_path / "study.csv").write_text("\n".join(rows))
     with pytest.raises(InputError, match="another order"):
         formats.read(tmp_path, format="datalist", labels={"lesion": 1})
+
+
+def test_folders_tell_channels_apart_too():
+    images = files("t1/a.nii flair/a.nii", "t1/b.nii flair/b.nii", "flair/c.nii t1/c.nii")
+    with pytest.raises(InputError, match="1 case with channels") as error:
+        require_one_order(images, ["first", "second"], source=CSV)
+    assert "case 2: flair/c.nii stands for first, but 'flair' belongs" in str(error.value)
+
+
+def test_words_that_mean_a_channel_count_as_its_name():
+    images = files("a-t1n.nii a-t2f.nii a-t1c.nii", "b-t1n.nii b-t2f.nii b-t1c.nii")
+    require_one_order(images, ["T1", "FLAIR", "T1ce"], source=CSV)
+    with pytest.raises(InputError, match="2 cases") as error:
+        require_one_order(images, ["FLAIR", "T1", "T1gd"], source=CSV)
+    assert "'t1n' belongs to T1" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "channels"),
+    [
+        # A word that would mean one channel is the name of another.
+        (("a_t1.nii a_mprage.nii", "b_t1.nii b_mprage.nii"), ["T1", "MPRAGE"]),
+        # FLAIR is weighted by T2, and often called so.
+        (("a_t2.nii a_t2w_flair.nii", "b_t2.nii b_t2w_flair.nii"), ["T2", "FLAIR"]),
+    ],
+)
+def test_words_that_may_mean_either_are_left_alone(names, channels):
+    require_one_order(files(*names), channels, source=CSV)
+
+
+@pytest.mark.parametrize("layout", ["decathlon", "nnunet"])
+def test_lists_of_images_in_a_dataset_json_are_held_against_their_names(tmp_path, layout):
+    order = {"a": "t1 flair", "b": "t1 flair", "c": "flair t1"}
+    for case in order:
+        for kind in ("t1", "flair", "seg"):
+            (tmp_path / f"{case}_{kind}.nii.gz").touch()
+    images = {case: [f"{case}_{k}.nii.gz" for k in kinds.split()] for case, kinds in order.items()}
+    state = {
+        "decathlon": {
+            "modality": {"0": "first", "1": "second"},
+            "labels": {"0": "background", "1": "lesion"},
+            "training": [
+                {"image": paths, "label": f"{case}_seg.nii.gz"} for case, paths in images.items()
+            ],
+        },
+        "nnunet": {
+            "channel_names": {"0": "first", "1": "second"},
+            "labels": {"background": 0, "lesion": 1},
+            "file_ending": ".nii.gz",
+            "dataset": {
+                case: {"images": paths, "label": f"{case}_seg.nii.gz"}
+                for case, paths in images.items()
+            },
+        },
+    }[layout]
+    (tmp_path / "dataset.json").write_text(json.dumps(state))
+    with pytest.raises(InputError, match="1 case with channels in another order") as error:
+        formats.read(tmp_path, format=layout)
+    assert "c_flair.nii.gz stands for first" in str(error.value)

@@ -246,3 +246,24 @@ def test_ignored_voxels_are_in_no_number(tmp_path):
     assert found.foreground == plain.foreground
     assert sum(found.cases[0].label_voxels) == (label != 7).sum()
     assert found.cases[0].notes == ()
+
+
+def test_regions_may_do_without_a_class_but_not_without_a_voxel(tmp_path):
+    image, label = picture(0)
+    data = dataset(tmp_path, add(tmp_path, "a", image, label * (label == 2)))
+    scheme = LabelScheme({"a": 1, "b": 2, "c": 3}, {"all": (1, 2, 3), "b": (2,)}, (1, 2))
+    taken = fingerprint(replace(data, labels=scheme))
+    check(taken, data)
+    assert "no case has a voxel of class 'a'" in "".join(problems(taken))
+    lacking = replace(
+        taken,
+        labels=LabelScheme(
+            {"a": 1, "b": 2, "c": 3}, {"all": (1, 2, 3), "rim": (1, 3)}, (2, 1)
+        ).to_dict(),
+    )
+    with pytest.raises(InputErrors, match="no case has a voxel of region 'rim'") as caught:
+        check(lacking, data)
+    (problem,) = caught.value.problems
+    assert problem.expected == "value 1 or 3 in at least one label file"
+    assert problem.found == "none in 1 label files, which hold [2]"
+    assert problem.remedy.startswith("leave it out of data.regions")
