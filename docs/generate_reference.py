@@ -26,7 +26,7 @@ SLOTS = {
     "augmentation": "Transforms",
     "logger": "Loggers",
 }
-_SECTIONS = ("data", "plan", "trainer", "inference", "evaluation")
+_SECTIONS = ("data", "plan", "transfer", "trainer", "inference", "evaluation")
 _TIME = "a time such as `15m`, `1h30m`, `90s`"
 
 _HEAD = """\
@@ -131,10 +131,13 @@ def _section(name: str, item: Mapping[str, Any], words: _Words) -> list[str]:
     found = words.section(item)
     assert found is not None
     about = found.get("description", "").replace("\n", " ")
-    return [f"## {name}\n\n{about}\n\n", *_keys(found["properties"], f"{name}.", words)]
+    needed = found.get("required", ())
+    return [f"## {name}\n\n{about}\n\n", *_keys(found["properties"], f"{name}.", words, needed)]
 
 
-def _keys(properties: Mapping[str, Any], prefix: str, words: _Words) -> list[str]:
+def _keys(
+    properties: Mapping[str, Any], prefix: str, words: _Words, needed: Iterable[str] = ()
+) -> list[str]:
     defaults = key_defaults()
     rows, below = [], []
     for key, item in properties.items():
@@ -142,7 +145,8 @@ def _keys(properties: Mapping[str, Any], prefix: str, words: _Words) -> list[str
         default = defaults.get(prefix + key, item.get("default"))
         takes = _cell(words.of(item))
         about = _cell(item.get("description", ""))
-        rows.append((f"`{prefix}{key}`", takes, _default(default), about))
+        shown = "must be given" if key in needed else _default(default)
+        rows.append((f"`{prefix}{key}`", takes, shown, about))
         inner = words.section(item)
         if inner is not None:
             about = inner.get("description", "").replace("\n", " ")

@@ -15,6 +15,9 @@ from medseg.build.plan import (
 )
 from medseg.build.task import build_network, build_task
 from medseg.build.trainer import build_loggers, build_trainer, seed_everything
+from medseg.build.transfer import check as check_transfer
+from medseg.build.transfer import inheritance, plan_values, with_inherited
+from medseg.build.transfer import start as start_transfer
 
 __all__ = [
     "build_data",
@@ -25,11 +28,16 @@ __all__ = [
     "build_task",
     "build_trainer",
     "check_device",
+    "check_transfer",
     "format_options",
+    "inheritance",
     "other_network",
     "plain",
     "plan_overrides",
+    "plan_values",
     "preset",
     "seed_everything",
     "sized_by_clock",
+    "start_transfer",
+    "with_inherited",
 ]

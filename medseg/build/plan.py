@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.build.clocked import by_clock
 from medseg.build.needs import needs_of
+from medseg.build.transfer import plan_values
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.networks.needs import NetworkNeeds, needs
@@ -19,7 +20,7 @@ from medseg.planning import presets
 from medseg.planning.cost import Speed
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
-from medseg.planning.planner import Planned, plan
+from medseg.planning.planner import GIVEN, Planned, plan
 from medseg.planning.preset import Name
 from medseg.recipe import Recipe
 
@@ -38,6 +39,7 @@ def build_plan(
     edits: Mapping[str, Any] | None = None,
     file: Path | None = None,
     speed: Speed | None = None,
+    inherited: Mapping[str, Any] | None = None,
 ) -> Planned:
     """Plan for a data set; the recipe's values win over ``edits``, edits over what is planned.
 
@@ -47,22 +49,30 @@ def build_plan(
         edits: values that a person changed in ``file``.
         file: the ``plan.yaml`` that they stand in.
         speed: of the device, for `sized_by_clock`; ``None``: the fast preset as it stands.
+        inherited: what the weights of a transfer decide, see `medseg.build.transfer.inheritance`;
+            edits win over it.
 
     Raises:
         InputError: a value that was set does not fit the data or the network.
     """
     network = recipe.network
     channels = recipe.data.channels
+    theirs = plan_values(
+        recipe,
+        inherited or {},
+        spatial_dims=fingerprint.spatial_dims,
+        channels=len(fingerprint.channels),
+    )
     make = partial(
         _with_room,
         recipe,
         fingerprint,
         modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
-        overrides={**(edits or {}), **plan_overrides(recipe)},
+        overrides={**theirs, **(edits or {}), **plan_overrides(recipe)},
         configuration=recipe.plan.configuration,
     )
     try:
-        if speed is not None and sized_by_clock(recipe, edits):
+        if speed is not None and sized_by_clock(recipe, {**theirs, **(edits or {})}):
             outputs = LabelScheme.from_dict(fingerprint.labels).num_outputs
             planned = by_clock(recipe, make, speed, num_classes=outputs)
         else:
@@ -73,6 +83,8 @@ def build_plan(
     wanted = needs_of(recipe, planned.plan)
     _refuse_patch(recipe, planned.plan, wanted)
     reasons = dict(planned.reasons)
+    for key in theirs.keys() - (edits or {}).keys() - plan_overrides(recipe).keys():
+        reasons[key] = reasons[key].replace(GIVEN, "as where the weights were trained")
     if any(wanted.context):
         around = " x ".join(map(str, wanted.context))
         reasons["patch_size"] += f"; {network.name} reads {around} voxels more on each side"

@@ -9,6 +9,7 @@ from medseg import __version__
 from medseg.build.augmentation import build_augmentation, mirrored_axes
 from medseg.build.dataset import plain, portable_options
 from medseg.build.device import training_device
+from medseg.build.transfer import prepare
 from medseg.data.case import Dataset
 from medseg.planning.mirroring import mirrored_in_prediction
 from medseg.planning.plan import Plan
@@ -65,6 +66,7 @@ def build_task(
             ),
         ),
         ema=recipe.trainer.ema,
+        lr_decay=1.0 if recipe.transfer is None else recipe.transfer.lr_decay,
         description={
             "network": record,
             "plan": plan.to_dict(),
@@ -80,10 +82,11 @@ def build_task(
 def build_network(
     recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the network, and the record from which a checkpoint rebuilds it.
+    """Return the network, frozen as far as the recipe says, and the record that rebuilds it.
 
     Raises:
-        InputError: the network refuses its arguments, or its package is not trusted.
+        InputError: the network refuses its arguments, its package is not trusted, or it has not the
+            parts that are to be frozen.
     """
     from medseg.networks import registry
     from medseg.networks.probe import probe
@@ -114,4 +117,5 @@ def build_network(
             num_classes=dataset.labels.num_outputs,
             size=plan.patch_size,
         )
+    prepare(network, recipe)
     return network, record

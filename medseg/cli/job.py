@@ -6,9 +6,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg import build
 from medseg.cli.output import reporter
 from medseg.cli.trusted import trusted
 from medseg.recipe import check_trusted, load
+from medseg.stages import inherited
 from medseg.stages.job import Job
 from medseg.stages.replaced import recover
 from medseg.stages.run_folder import RunFolder
@@ -24,7 +26,9 @@ def open_job(arguments: Namespace) -> Job:
     recipe = load(arguments.recipe, arguments.overrides, trust=trust)
     if trust:
         check_trusted(recipe, trust=trust)
-    recover(Path(recipe.run_dir))
+    recover(run := Path(recipe.run_dir))
+    theirs = inherited.of(recipe, run, afresh=arguments.overwrite)
+    recipe = build.with_inherited(recipe, theirs)
     return Job(
         recipe=recipe,
         folder=RunFolder(recipe, overwrite=arguments.overwrite),

@@ -57,6 +57,7 @@ class HighResNet(nn.Module):
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.num_classes = num_classes
+        self.blocks_per_group = blocks_per_group
         self.divisor = (1,) * spatial_dims
         kernel = (3,) * spatial_dims
         width = features[0]

@@ -59,6 +59,8 @@ def _problem(path: Path, field: Path, items: list[dict], tree: Node) -> Problem:
     key = dotted(path)
     if kind == "extra_forbidden":
         return _unknown_key(path, place, tree)
+    if kind == "missing":
+        return Problem(place, dotted((*path, str(items[0]["loc"][-1]))), "must be given")
     if kind == "value_error":
         return Problem(place, key, f"{context['error']}, found {words.found(node)}")
     if items[0]["loc"][-1:] == ("[key]",):

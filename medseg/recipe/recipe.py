@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from medseg.recipe import components
+from medseg.recipe import catalogue, components
 from medseg.recipe.data_section import Data
 from medseg.recipe.nodes import Node
+from medseg.recipe.problems import COMMAND_LINE
 from medseg.recipe.section import Section, Text
 from medseg.recipe.sections import Evaluation, Inference, PlanKeys, Trainer
+from medseg.recipe.transfer_section import Transfer
 
 
 # Tuples: behind a validator pydantic's strict mode no longer takes JSON's lists for them.
@@ -68,6 +70,9 @@ class Recipe(Section):
         default=components.default("cosine"),
         description="Learning rate over the time, steps or epochs of the training.",
     )
+    transfer: Transfer | None = Field(
+        default=None, description="Fine-tuning of weights trained before; null: from scratch."
+    )
     trainer: Trainer = Field(default_factory=Trainer, description="How long, and with what.")
     inference: Inference = Field(default_factory=Inference, description="Whole volumes.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Scores.")
@@ -105,6 +110,34 @@ class Recipe(Section):
         from medseg.recipe.writing import differences
 
         return differences(self, other)
+
+    def states(self, key: str) -> bool:
+        """Say whether the recipe's own file or the command line says something under a key.
+
+        What only its parents say, or nobody, can give way to something more particular.
+        """
+        node = self._tree.get(key) if self._tree is not None else None
+        if node is None:
+            return False
+        own = {self._source, COMMAND_LINE}
+        return any(part.place.file in own for _, part in node.walk())
+
+    def with_network(self, name: str, arguments: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with another network; arguments that data and plan decide are left out.
+
+        Args:
+            name: as a recipe would spell it.
+            arguments: of its constructor.
+        """
+        record = catalogue.find("network", name)
+        apart = catalogue.wired("network", name, record.arguments if record else {})
+        given = {key: value for key, value in arguments.items() if key not in apart}
+        component = components.read_component("network", {"name": name, **given})
+        recipe = self.model_copy(update={"network": component})
+        if self._tree is not None:
+            entries = {key: node for key, node in self._tree.entries.items() if key != "network"}
+            recipe._tree = self._tree.replace(entries)
+        return recipe
 
     def at(self, *path: str | int) -> str:
         """Return ``file:line`` of a key (or of what is above it), for messages of later stages."""

@@ -13,6 +13,7 @@ _FOR_CLASSES = ("ce", "dice_ce")
 _FOR_REGIONS = ("dice_bce",)
 # What data.labels calls the value of voxels that nobody has labelled.
 _IGNORE = "ignore"
+_REGIMES = ("small", "medium", "large")
 
 
 def check(tree: Node) -> Iterator[Problem]:
@@ -20,6 +21,7 @@ def check(tree: Node) -> Iterator[Problem]:
     yield from _data(tree)
     yield from _loss(tree)
     yield from _plan(tree)
+    yield from _transfer(tree)
 
 
 def _data(tree: Node) -> Iterator[Problem]:
@@ -98,6 +100,19 @@ def _plan(tree: Node) -> Iterator[Problem]:
             message = f"has {len(node.value)} stages, plan.{stages[0]} has {stages[1]}"
             yield Problem(node.place, f"plan.{key}", message)
         stages = stages or (key, len(node.value))
+
+
+def _transfer(tree: Node) -> Iterator[Problem]:
+    """Refuse what a regime takes no notice of."""
+    regime = _value(tree, "transfer", "regime")
+    regime = "large" if regime is None else regime
+    for key, idle, heeded in (("stages", None, ("medium",)), ("lr_decay", 1, ("medium", "large"))):
+        node = tree.get("transfer", key)
+        if node is None or node.value in (None, idle) or regime not in _REGIMES:
+            continue
+        if regime not in heeded:
+            message = f"regime {regime} takes no notice of it: it is for {' and '.join(heeded)}"
+            yield Problem(node.place, f"transfer.{key}", message)
 
 
 def _value(tree: Node, *path: str) -> Any:

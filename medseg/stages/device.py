@@ -122,6 +122,8 @@ def _measured_for(job: Job, plan: Plan) -> str:
     recipe = build.plain(job.recipe)
     trainer = recipe["trainer"]
     parts = [recipe[key] for key in ("network", "loss", "optimizer")]
+    if job.recipe.transfer is not None:  # what is frozen takes less
+        parts.append([job.recipe.transfer.regime, job.recipe.transfer.stages])
     return digest(plan.to_dict(), parts, trainer["accumulate"], trainer["precision"])
 
 

@@ -15,7 +15,7 @@ from medseg import build
 from medseg.atomic import cannot_write
 from medseg.data.splits import evenly
 from medseg.errors import InputError, Interrupted
-from medseg.stages import device, device_file, extend, inspect, preprocess
+from medseg.stages import device, device_file, extend, inspect, preprocess, transfer
 from medseg.stages.device import OnDevice
 from medseg.stages.extend import Amount
 from medseg.stages.foreground import require_foreground
@@ -80,6 +80,8 @@ def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
         job.report.stage("fit", f"{job.folder.fold.name} is trained, unchanged")
         return best
     found = _resume_point(job, last, inputs, ids[1], resume=resume or by is not None)
+    if found is None and job.recipe.transfer is not None:
+        build.check_transfer(job.recipe, plan, job.dataset, trust=job.trust)
     extensions = before
     if by is not None:
         extensions = [*before, extend.next_one(job, last, by, before=before, finished=finished)]
@@ -158,6 +160,8 @@ def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> 
     for key in ("name", "run_dir", "logger", "inference", "evaluation", "data"):
         recipe.pop(key, None)
     recipe["trainer"].pop("devices")
+    if recipe["transfer"] is None:
+        del recipe["transfer"]
     # What auto has come to is the device's matter.
     recipe["trainer"]["precision"] = job.recipe.trainer.precision
     return digest(job.data_state, on.plan.to_dict(), recipe, train, val)
@@ -208,6 +212,8 @@ def _train(
         )
         if resume_from is not None:
             job.report.say(f"  resuming from {resume_from}")
+        elif job.recipe.transfer is not None:
+            transfer.run(job, task, plan)
         _settle(job, data, trainer.strategy.root_device)
         try:
             trainer.fit(task, datamodule=data, ckpt_path=resume_from)

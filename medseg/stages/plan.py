@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from medseg import build
 from medseg.planning.plan import Plan
 from medseg.planning.planner import GIVEN, Planned
-from medseg.stages import inspect, plan_file
+from medseg.stages import inherited, inspect, plan_file
 from medseg.stages.job import Job
 from medseg.stages.plan_file import PlanFile
 from medseg.stages.speed import as_speed, device_speed
@@ -20,12 +21,16 @@ def run(job: Job) -> Plan:
     target = job.folder / "plan.yaml"
     old = plan_file.read(target)
     recipe = build.plan_overrides(job.recipe)
-    speed = device_speed(job.recipe, found, known=old.speed, planned=bool(old.values))
-    base = build.build_plan(job.recipe, found, speed=as_speed(speed))
+    theirs = inherited.of(job.recipe, job.folder.path, afresh=job.overwrite)
+    speed = device_speed(
+        job.recipe, found, known=old.speed, planned=bool(old.values), inherited=theirs
+    )
+    make = partial(build.build_plan, job.recipe, found, speed=as_speed(speed), inherited=theirs)
+    base = make()
     edits = {k: v for k, v in old.edits.items() if k not in recipe}
     final = base
     if edits:
-        final = build.build_plan(job.recipe, found, edits=edits, file=target, speed=as_speed(speed))
+        final = make(edits=edits, file=target)
     values, planned = final.plan.to_dict(), final.plan.to_dict()
     reasons = dict(final.reasons)
     for key in edits:
@@ -41,6 +46,10 @@ def run(job: Job) -> Plan:
     ]
     if speed:
         notes.append(f"Sized for the budget on {speed['device']}.")
+    if theirs and (job.overwrite or not inherited.has_begun(job.recipe, job.folder.path)):
+        # Before hours of preprocessing; afterwards the weights may be gone.
+        build.check_transfer(job.recipe, final.plan, job.dataset, trust=job.trust)
+    inherited.keep(job.folder.path, theirs)
     plan_file.write(target, values, planned=planned, reasons=reasons, notes=notes, speed=speed)
     job.report.stage("plan", _sentence(final.plan) + (_kept(edits) if edits else ""))
     for line in _replaced(old, values, recipe):

@@ -27,7 +27,7 @@ from medseg.machine import memory_available, resident_memory
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
-from medseg.stages import inspect, plan_file
+from medseg.stages import inherited, inspect, plan_file
 from medseg.stages.forecast import Forecast, cached_cases, forecast, run_folder_bytes
 from medseg.stages.memory import bytes_in_memory
 from medseg.stages.speed import as_speed, device_speed
@@ -80,14 +80,16 @@ def run(
         say: told what is being tried.
 
     Raises:
-        InputError: the device, the data or the fold are not there, or the plan does not fit the
-            data.
+        InputError: the device, the data or the fold are not there, the plan does not fit the data,
+            or the weights to start from do not fit the network.
     """
     device = training_device(recipe)
     with _dataset(recipe, folder) as dataset:
         folds_of(recipe, dataset, folder)
         found, told = _fingerprint(folder, dataset)
         plan, edits = _plan(recipe, folder, found)
+        if recipe.transfer is not None and not inherited.has_begun(recipe, folder):
+            build.check_transfer(recipe, plan, dataset, trust=trust)
         cases = expected_bytes(found, plan.preprocessing)
         in_memory = bytes_in_memory(recipe, cases, on_gpu=device.type == "cuda")
         free = free_memory(device)
@@ -168,9 +170,15 @@ def _fingerprint(folder: Path, dataset: Dataset) -> tuple[Fingerprint, str]:
 def _plan(recipe: Recipe, folder: Path, found: Fingerprint) -> tuple[Plan, list[str]]:
     old = plan_file.read(folder / "plan.yaml")
     edits = {k: v for k, v in old.edits.items() if k not in build.plan_overrides(recipe)}
-    speed = device_speed(recipe, found, known=old.speed, planned=bool(old.values))
+    theirs = inherited.of(recipe, folder)
+    speed = device_speed(recipe, found, known=old.speed, planned=bool(old.values), inherited=theirs)
     planned = build.build_plan(
-        recipe, found, edits=edits, file=folder / "plan.yaml", speed=as_speed(speed)
+        recipe,
+        found,
+        edits=edits,
+        file=folder / "plan.yaml",
+        speed=as_speed(speed),
+        inherited=theirs,
     )
     return planned.plan, list(edits)
 

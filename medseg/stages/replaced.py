@@ -14,6 +14,7 @@ _ARTEFACTS = (
     "fingerprint.json",
     "plan.yaml",
     "device.yaml",
+    "inherited.json",
     "stages.json",
     "metrics.json",
     "splits.json",

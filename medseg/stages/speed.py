@@ -12,7 +12,12 @@ from medseg.recipe import Recipe
 
 
 def device_speed(
-    recipe: Recipe, found: Fingerprint, *, known: Mapping[str, Any], planned: bool = False
+    recipe: Recipe,
+    found: Fingerprint,
+    *,
+    known: Mapping[str, Any],
+    planned: bool = False,
+    inherited: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the speed of the device as ``plan.yaml`` holds it; empty where no plan asks for it.
 
@@ -21,8 +26,12 @@ def device_speed(
         found: what the data are.
         known: what ``plan.yaml`` holds already; it stays, else a plan would change under a run.
         planned: there is a ``plan.yaml``: one without a speed was made without.
+        inherited: what the weights of a transfer decide, such as the network's width.
     """
-    if not build.sized_by_clock(recipe):
+    theirs = build.plan_values(
+        recipe, inherited or {}, spatial_dims=found.spatial_dims, channels=len(found.channels)
+    )
+    if not build.sized_by_clock(recipe, theirs):
         return {}
     if planned:
         return dict(known) if as_speed(known) else {}

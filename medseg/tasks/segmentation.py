@@ -28,6 +28,7 @@ from medseg.training.averaging import averaged_copy
 from medseg.training.compiling import uncompiled
 from medseg.training.finite import FiniteWatch
 from medseg.training.schedule import Cosine, Schedule
+from medseg.training.transfer.groups import decayed
 
 
 class SegmentationTask(pl.LightningModule):
@@ -49,11 +50,14 @@ class SegmentationTask(pl.LightningModule):
             with regions their masks ``(B, R, *S)``. Where ``labels`` has an ignore label, a third
             argument ``valid`` says which voxels take part. Default: Dice + cross-entropy (regions:
             Dice + BCE).
-        optimizer: makes the optimiser from the parameters. Default: AdamW, 1e-3, weight decay 1e-2.
+        optimizer: makes the optimiser from the parameters (with ``lr_decay`` from groups of them).
+            Default: AdamW, 1e-3, weight decay 1e-2.
         schedule: learning-rate factor as a function of the elapsed fraction of the training.
         window: predicts a whole volume, ``(network, image) -> logits``; default: one forward pass.
         ema: decay of the averaged weights, which validation and prediction use; ``None``: raw
             weights.
+        lr_decay: factor on the learning rate from stage to stage towards the input, see
+            `medseg.training.transfer.parameter_groups`; 1: one rate for all.
         description: plain containers that go into checkpoints, so that `Predictor.load` can rebuild
             the network and its preprocessing (see `medseg.inference.checkpoint`).
 
@@ -69,10 +73,11 @@ class SegmentationTask(pl.LightningModule):
         labels: LabelScheme,
         *,
         loss: nn.Module | None = None,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+        optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         schedule: Schedule | None = None,
         window: Callable[[nn.Module, Tensor], Tensor] | None = None,
         ema: float | None = 0.999,
+        lr_decay: float = 1.0,
         description: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -86,6 +91,7 @@ class SegmentationTask(pl.LightningModule):
         self.make_optimizer = optimizer or _adamw
         self.schedule = schedule or Cosine()
         self.window = window
+        self.lr_decay = lr_decay
         self.description = dict(description or {})
         self.progress: Callable[[], float] | None = None  # of the trainer's own limits, if None
         self._dice: list[Tensor] = []
@@ -178,8 +184,11 @@ class SegmentationTask(pl.LightningModule):
             return finest(network(image), spatial_dims=dims)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and a schedule that follows the training's clock."""
-        optimizer = self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
+        """Return the optimiser of what is trained, and a schedule that follows the clock."""
+        if self.lr_decay != 1.0:
+            optimizer = decayed(self.make_optimizer, self.network, self.lr_decay)
+        else:
+            optimizer = self.make_optimizer(p for p in self.network.parameters() if p.requires_grad)
         scheduler = LambdaLR(
             optimizer, lambda _: self.schedule((self.progress or self._trainer_progress)())
         )
@@ -195,7 +204,7 @@ class SegmentationTask(pl.LightningModule):
             self.averaged.update_parameters(self.network)  # type: ignore[operator]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Log the learning rate that this step uses."""
+        """Log the learning rate that this step uses: of several the head's."""
         if self._logs():
             self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
 
@@ -255,5 +264,5 @@ class SegmentationTask(pl.LightningModule):
 _AFTER_WARM_UP = 0.1
 
 
-def _adamw(parameters: Iterable[nn.Parameter]) -> Optimizer:
+def _adamw(parameters: Iterable[Any]) -> Optimizer:
     return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-2)

@@ -17,8 +17,9 @@ def log_artifacts(
     *,
     checkpoint: Path | None = None,
     metrics: Path | None = None,
+    transfer: Path | None = None,
 ) -> None:
-    """Hand the best checkpoint and metrics.json to W&B; files that are absent are left out.
+    """Hand the best checkpoint and JSON files to W&B; files that are absent are left out.
 
     Loggers that keep no files are passed over. With ``hash_cases`` the metrics are sent with
     pseudonyms in place of case ids; the means also go into the run's own summary.
@@ -32,6 +33,8 @@ def log_artifacts(
             logger.log_file(checkpoint, kind="model")
         if metrics is not None and metrics.is_file():
             _log_metrics(logger, metrics)
+        if transfer is not None and transfer.is_file():
+            logger.log_file(transfer, kind="transfer")
 
 
 def _log_metrics(logger: Any, path: Path) -> None:

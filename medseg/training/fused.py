@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from torch import nn
 from torch.optim import Optimizer
 
 # Whoever says how the steps are computed means it.
@@ -15,8 +14,8 @@ _HOW = frozenset({"fused", "foreach", "capturable", "differentiable"})
 
 def optimizer_factory(
     cls: Callable[..., Optimizer], arguments: Mapping[str, Any]
-) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
-    """Return a function that makes the optimiser from parameters, fused where that works.
+) -> Callable[[Iterable[Any]], Optimizer]:
+    """Return a function that makes the optimiser from parameters or groups, fused where that works.
 
     AdamW's fused step takes a quarter of the time of its usual one on a CPU (1.3 M parameters).
     """
@@ -25,16 +24,21 @@ def optimizer_factory(
     has_one = torchs and "fused" in inspect.signature(cls).parameters
     wanted = has_one and not _HOW & set(arguments)
 
-    def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    def make(parameters: Iterable[Any]) -> Optimizer:
         chosen = list(parameters)
         if wanted:
             try:
-                return clippable(cls(chosen, **arguments, fused=True))
+                return clippable(cls(_copies(chosen), **arguments, fused=True))
             except (RuntimeError, ValueError):  # not on this device, or not with these arguments
                 pass
         return clippable(cls(chosen, **arguments))
 
     return make
+
+
+def _copies(parameters: list[Any]) -> list[Any]:
+    """Copy groups: an optimiser writes its arguments into them, also one that is then refused."""
+    return [dict(item) if isinstance(item, Mapping) else item for item in parameters]
 
 
 def clippable(optimizer: Optimizer) -> Optimizer:

@@ -1,5 +1,7 @@
 """The speed that a fast plan is sized for stays in ``plan.yaml``."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from medseg import build
@@ -8,7 +10,7 @@ from medseg.data import phantoms
 from medseg.planning.cost import Speed
 from medseg.recipe import load_text
 from medseg.stages import plan_file
-from medseg.stages.speed import as_speed
+from medseg.stages.speed import as_speed, device_speed
 
 RECIPE = """\
 # Sized by the clock.
@@ -76,6 +78,16 @@ def test_a_plan_made_without_a_speed_is_not_changed_by_one(recipe, tmp_path, spe
 )
 def test_only_fast_plans_for_a_budget_are_sized_by_the_clock(text, sized):
     assert build.sized_by_clock(load_text(text)) is sized
+
+
+@pytest.mark.parametrize(("plan", "measured"), [("", False), ("plan: {strides: [1, 2]}", True)])
+def test_a_width_that_comes_with_weights_is_not_sized_by_the_clock(speed, plan, measured):
+    speed(1e9)
+    text = f"trainer: {{budget: 15m}}\ntransfer: {{from: weights.pt}}\n{plan}\n"
+    found = SimpleNamespace(spatial_dims=3, channels=("MRI",))
+    theirs = {"plan": {"features": [4, 8], "strides": [[1, 1, 1], [2, 2, 2]]}}
+    # Strides of the recipe's own leave the weights' width behind.
+    assert bool(device_speed(load_text(text), found, known={}, inherited=theirs)) is measured
 
 
 def test_a_damaged_record_is_no_speed():

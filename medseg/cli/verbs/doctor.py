@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
 from medseg.cli.output import print_json, reporter
 from medseg.stages import doctor
@@ -28,16 +29,18 @@ def _preflight(arguments: Namespace) -> None:
     Raises:
         InputErrors: something does not fit.
     """
+    from medseg import build
     from medseg.cli.trusted import trusted
     from medseg.errors import InputErrors
     from medseg.recipe import check_trusted, load
-    from medseg.stages import preflight
+    from medseg.stages import inherited, preflight
     from medseg.stages.run_folder import RunFolder
 
     trust = trusted(arguments)
     recipe = load(arguments.recipe, arguments.overrides, trust=trust)
     if trust:
         check_trusted(recipe, trust=trust)
+    recipe = build.with_inherited(recipe, inherited.of(recipe, Path(recipe.run_dir)))
     speak = reporter(arguments)
     needs = preflight.run(recipe, RunFolder(recipe).path, trust=trust, say=speak.say)
     rows = [(need.name, need.need, need.there, need.verdict) for need in needs]

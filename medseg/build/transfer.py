@@ -1,0 +1,203 @@
+"""What a recipe takes from weights that were trained before, and how it goes on from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from medseg.data.case import Dataset
+from medseg.errors import InputError
+from medseg.planning.plan import Plan
+from medseg.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from medseg.tasks import SegmentationTask
+    from medseg.training.transfer import Report, Source
+
+# Keys of a plan that only make sense together, and those that bring images before the network.
+STRUCTURE = ("features", "strides", "kernels")
+PREPROCESSING = ("spacing", "orientation", "crop", "normalisation", "patch_size")
+
+
+def source_of(recipe: Recipe) -> Source:
+    """Read the weights that a recipe starts from; of a run with folds those of the recipe's fold.
+
+    Raises:
+        InputError: see `medseg.training.transfer.read`.
+    """
+    from medseg.training.transfer import read
+
+    assert recipe.transfer is not None
+    return read(recipe.transfer.source, fold=recipe.data.fold)
+
+
+def inheritance(recipe: Recipe) -> dict[str, Any]:
+    """Say what the weights decide, as far as the recipe asks for it, in plain containers.
+
+    Returns:
+        ``network``: name and arguments, or ``None``; ``plan``: some of its keys; ``notes``.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    found = source_of(recipe)
+    wanted = recipe.transfer.inherit if recipe.transfer else "nothing"
+    if wanted == "nothing":
+        return {"network": None, "plan": {}, "notes": []}
+    plan = dict(found.structure)
+    if found.plan is not None:
+        values = found.plan.to_dict()
+        if wanted == "plan":
+            plan |= {key: values[key] for key in PREPROCESSING}
+        elif found.network and "img_size" in found.network["arguments"]:
+            plan["patch_size"] = values["patch_size"]  # learnt positions are those of one patch
+    elif wanted == "plan":
+        raise InputError(
+            "only medseg's own checkpoints say how their images were prepared",
+            file=recipe.at("transfer", "inherit"),
+            expected="inherit: network, with plan.spacing and plan.normalisation as they were",
+            found=f"{found.kind}: {found.path}",
+        )
+    network = None if found.network is None else dict(found.network)
+    return {"network": network, "plan": plan, "notes": list(found.notes)}
+
+
+def with_inherited(recipe: Recipe, inherited: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with the network of its weights, unless it names one itself.
+
+    A network that only a parent of the recipe names gives way.
+    """
+    network = inherited.get("network")
+    if network is None or recipe.states("network"):
+        return recipe
+    return recipe.with_network(network["name"], network["arguments"])
+
+
+def plan_values(
+    recipe: Recipe, inherited: Mapping[str, Any], *, spatial_dims: int, channels: int
+) -> dict[str, Any]:
+    """Return the keys of the plan that follow from the weights.
+
+    Features, strides and kernels belong together: a recipe that sets one of them inherits none.
+    Normalisation is per channel, and inherited where there are as many.
+
+    Raises:
+        InputError: the weights are of another number of dimensions.
+    """
+    values = dict(inherited.get("plan") or {})
+    given = recipe.plan.given()
+    if set(STRUCTURE) & set(given):
+        values = {key: value for key, value in values.items() if key not in STRUCTURE}
+    per_axis = (*(values.get("strides") or ())[:1], values.get("patch_size"))
+    dims = next((len(numbers) for numbers in per_axis if numbers), spatial_dims)
+    if dims != spatial_dims:
+        raise InputError(
+            f"the weights are of a network in {dims}D, and the data are {spatial_dims}D",
+            file=recipe.at("transfer", "from"),
+            found=recipe.transfer.source if recipe.transfer else None,
+            remedy="weights are not inflated from 2D to 3D, nor flattened: take others, or train "
+            "from scratch",
+        )
+    if len(values.get("normalisation") or ()) != channels:
+        values.pop("normalisation", None)
+    return values
+
+
+def prepare(network: nn.Module, recipe: Recipe) -> None:
+    """Freeze what the recipe's regime does not train, weights loaded or not.
+
+    Raises:
+        InputError: the network's head or stages are not known, or there are fewer stages.
+    """
+    from medseg.training.transfer import freeze, parameter_groups
+
+    transfer = recipe.transfer
+    if transfer is None:
+        return
+    key = "regime"
+    try:
+        freeze(network, transfer.regime, last=transfer.stages)
+        if transfer.lr_decay != 1.0:  # found out now, and not when the training begins
+            key = "lr_decay"
+            parameter_groups(network, lr=1.0, lr_decay=transfer.lr_decay)
+    except InputError as error:
+        error.file = error.file or recipe.at("transfer", key)
+        raise
+
+
+def fill(network: nn.Module, recipe: Recipe, plan: Plan, dataset: Dataset) -> Report:
+    """Load the weights into a network that `prepare` has seen, and report.
+
+    Raises:
+        InputError: see `medseg.training.transfer.load_pretrained`; or a layer that stays frozen is
+            not in the file.
+    """
+    from medseg.training.transfer import load_pretrained
+
+    found = source_of(recipe)
+    labels = dataset.labels
+    report = load_pretrained(
+        network,
+        found,
+        channels=dataset.channels,
+        classes=tuple(labels.regions or labels.values),
+        regions=bool(labels.regions),
+    )
+    _refuse_frozen_noise(network, report, recipe)
+    return replace(report, notes=(*report.notes, *differences(found.plan, plan)))
+
+
+def start(task: SegmentationTask, recipe: Recipe, plan: Plan, dataset: Dataset) -> Report:
+    """Load the weights into a task, averaged ones included; see `fill`."""
+    report = fill(task.network, recipe, plan, dataset)
+    averaged: Any = task.averaged
+    if averaged is not None:
+        averaged.module.load_state_dict(task.network.state_dict())
+    return report
+
+
+def check(recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()) -> None:
+    """Find out whether the weights fit, without their values.
+
+    Raises:
+        InputError: as `fill`.
+    """
+    from medseg.build.fitted import without_values
+
+    try:
+        network = without_values(recipe, plan, dataset, trust=trust)
+    except InputError as error:
+        if not recipe.states("network"):  # it came with the weights
+            error.file = error.file or recipe.at("transfer", "from")
+            error.remedy = error.remedy or "name another, as network=NAME"
+        raise
+    fill(network, recipe, plan, dataset)
+
+
+def differences(theirs: Plan | None, ours: Plan) -> list[str]:
+    """Say in sentences how images are prepared differently from what the weights have seen."""
+    if theirs is None:
+        return []
+    before, after = theirs.to_dict(), ours.to_dict()
+    return [
+        f"{key} is {after[key]}, and was {before[key]} where the weights were trained"
+        for key in PREPROCESSING
+        if before[key] != after[key]
+    ]
+
+
+def _refuse_frozen_noise(network: nn.Module, report: Report, recipe: Recipe) -> None:
+    """Refuse to freeze layers at random values."""
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    new = [e.name for e in report.of("new") if e.name in frozen or f"network.{e.name}" in frozen]
+    if not new:
+        return
+    raise InputError(
+        "layers that would stay as they are initialised are not in the file",
+        file=report.source,
+        found=", ".join([*new[:3], *(["…"] if len(new) > 3 else [])]),
+        remedy="train them: transfer.regime=large, or more transfer.stages of regime medium",
+    )
