@@ -48,7 +48,7 @@ def to_text() -> str:
     schema = Recipe.model_json_schema(mode="validation")
     words = _Words(schema["$defs"])
     top = {key: item for key, item in schema["properties"].items() if key not in _SECTIONS}
-    parts = [_HEAD, "## Top level\n\n", *_keys(top, "", words)]
+    parts = [_HEAD, "## Top level\n\n", *_keys(top, "", words, key_defaults())]
     for name in _SECTIONS:
         parts += _section(name, schema["properties"][name], words)
     parts.append("## Components\n\n" + _COMPONENTS)
@@ -131,14 +131,20 @@ def _section(name: str, item: Mapping[str, Any], words: _Words) -> list[str]:
     found = words.section(item)
     assert found is not None
     about = found.get("description", "").replace("\n", " ")
-    needed = found.get("required", ())
-    return [f"## {name}\n\n{about}\n\n", *_keys(found["properties"], f"{name}.", words, needed)]
+    rows = _keys(
+        found["properties"], f"{name}.", words, key_defaults(), needed=found.get("required", ())
+    )
+    return [f"## {name}\n\n{about}\n\n", *rows]
 
 
 def _keys(
-    properties: Mapping[str, Any], prefix: str, words: _Words, needed: Iterable[str] = ()
+    properties: Mapping[str, Any],
+    prefix: str,
+    words: _Words,
+    defaults: Mapping[str, Any],
+    *,
+    needed: Iterable[str] = (),
 ) -> list[str]:
-    defaults = key_defaults()
     rows, below = [], []
     for key, item in properties.items():
         # Where the two differ, the model's own default is completed when a recipe is read.
@@ -151,7 +157,8 @@ def _keys(
         if inner is not None:
             about = inner.get("description", "").replace("\n", " ")
             below.append(f"### {prefix}{key}\n\n{about}\n\n")
-            below += _keys(inner["properties"], "", words)
+            needs = inner.get("required", ())
+            below += _keys(inner["properties"], "", words, {}, needed=needs)
     return [_table(("key", "takes", "default", "meaning"), rows), "\n", *below]
 
 

@@ -13,6 +13,7 @@ from medseg.build.plan import (
     preset,
     sized_by_clock,
 )
+from medseg.build.postprocessing import build_postprocessing
 from medseg.build.task import build_network, build_task
 from medseg.build.trainer import build_loggers, build_trainer, seed_everything
 from medseg.build.transfer import check as check_transfer
@@ -25,6 +26,7 @@ __all__ = [
     "build_loggers",
     "build_network",
     "build_plan",
+    "build_postprocessing",
     "build_task",
     "build_trainer",
     "check_device",

@@ -9,6 +9,7 @@ from medseg import __version__
 from medseg.build.augmentation import build_augmentation, mirrored_axes
 from medseg.build.dataset import plain, portable_options
 from medseg.build.device import training_device
+from medseg.build.postprocessing import build_postprocessing
 from medseg.build.transfer import prepare
 from medseg.data.case import Dataset
 from medseg.planning.mirroring import mirrored_in_prediction
@@ -44,6 +45,7 @@ def build_task(
     mirrored = mirrored_axes(transforms, plan.patch_size)
     # Refuses what cannot be before a training; within it the clock runs, and one view has to do.
     mirrored_in_prediction(inference["mirror"], plan.preprocessing.orientation, mirrored)
+    build_postprocessing(recipe, dataset.labels)
     return SegmentationTask(
         network,
         dataset.labels,

@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(verb("evaluate", "Compare masks with references, case by case."))
     _compare(verb("compare", "Compare the scores of two runs, case by case."))
     _choose(verb("choose", "Find the cross-validated run, or pair of runs, that segments best."))
+    _postprocess(verb("postprocess", "Choose by held-out cases how masks are cleaned."))
     _describe(verb("describe", "Say what a network is made of: layers, cost, receptive field."))
     _verbs_of_recipes(verb)
     _verbs_of_data(verb)
@@ -98,6 +99,11 @@ def _predict(predict: argparse.ArgumentParser) -> None:
     )
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     predict.add_argument(
+        "--postprocessing",
+        metavar="FILE",
+        help="a postprocessing.yaml, auto (the run's own) or none; default: as the recipe says",
+    )
+    predict.add_argument(
         "--dry-run", action="store_true", help="show how files form cases, and stop"
     )
     _shared(predict)
@@ -125,6 +131,12 @@ def _evaluate(evaluate: argparse.ArgumentParser) -> None:
         metavar="FILE=LABEL",
         help="read a value of the files as another label: 255=1",
     )
+    evaluate.add_argument(
+        "--postprocessing",
+        type=Path,
+        metavar="FILE",
+        help="a postprocessing.yaml: score the masks also as it would change them",
+    )
     evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -134,6 +146,11 @@ def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument(
         "--metric", choices=("dice", "iou", "hd95"), default="dice", help="what to compare"
     )
+
+
+def _postprocess(postprocess: argparse.ArgumentParser) -> None:
+    postprocess.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _shared(postprocess)
 
 
 def _describe(describe: argparse.ArgumentParser) -> None:

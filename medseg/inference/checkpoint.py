@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from medseg.errors import InputError
@@ -158,6 +160,19 @@ def averaged_state(checkpoint: Checkpoint, *, averaged: bool = True) -> dict[str
         expected="entries network.* or averaged.module.*",
         found=", ".join(sorted({key.split(".")[0] for key in checkpoint.state})) or "none",
     )
+
+
+def weights_digest(checkpoint: Checkpoint) -> str:
+    """Hash the weights that predict to a short text; equal ones share it, wherever they lie.
+
+    Raises:
+        InputError: the checkpoint holds no weights of a network.
+    """
+    found = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(averaged_state(checkpoint).items()):
+        found.update(name.encode())
+        found.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def build_network(

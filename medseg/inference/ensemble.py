@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,14 @@ from medseg.data.case import Volume
 from medseg.errors import InputError
 from medseg.inference.decode import RunningDecoder
 from medseg.inference.images import Frame
+from medseg.inference.postprocess.file import Asked, steps_for
+from medseg.inference.postprocess.steps import MaskStep, Postprocessor
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
 from medseg.labels import LabelScheme
 from medseg.machine import memory_available
+
+_log = logging.getLogger(__name__)
 
 
 class Ensemble(Segmenter):
@@ -37,12 +42,21 @@ class Ensemble(Segmenter):
         members: the predictors. An array that does not say where it lies is taken as the first
             one's plan would have it.
         names: what to call them in messages, such as their folders.
+        postprocessing: of the masks that they make together; ``None``: their own, if all have the
+            same. Where they differ none is taken, for it was chosen for other masks, and the log
+            says so.
 
     Raises:
         InputError: they do not take the same channels, or do not give the same labels.
     """
 
-    def __init__(self, members: Sequence[Predictor], *, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        members: Sequence[Predictor],
+        *,
+        names: Sequence[str] = (),
+        postprocessing: Sequence[MaskStep] | None = None,
+    ) -> None:
         if not members:
             raise ValueError("an ensemble needs at least one predictor")
         named = list(names) or [f"member {i}" for i in range(len(members))]
@@ -50,6 +64,8 @@ class Ensemble(Segmenter):
             _require_alike(members[0], member, named[0], name)
         self.members = tuple(members)
         self.labels = members[0].labels
+        steps = _common_steps(members) if postprocessing is None else postprocessing
+        self.postprocess = Postprocessor(steps, self.labels)
 
     @classmethod
     def load(
@@ -58,6 +74,7 @@ class Ensemble(Segmenter):
         *,
         device: str | torch.device = "auto",
         trust: Sequence[str] = (),
+        postprocessing: Asked | None = None,
     ) -> Ensemble:
         """Rebuild an ensemble from run folders, folders of folds, or checkpoints.
 
@@ -65,12 +82,22 @@ class Ensemble(Segmenter):
             paths: one per member; a run's folds are one member together.
             device: see `Predictor.load`.
             trust: see `Predictor.load`.
+            postprocessing: ``none``, a file or steps; ``None`` and ``auto`` take the members' own,
+                if all have the same.
 
         Raises:
             InputError: see `Predictor.load`, and above.
         """
-        members = [Predictor.load(path, device=device, trust=trust) for path in paths]
-        return cls(members, names=[str(path) for path in paths])
+        own = postprocessing in (None, "auto")
+        of_each = postprocessing if own else "none"
+        members = [
+            Predictor.load(path, device=device, trust=trust, postprocessing=of_each)
+            for path in paths
+        ]
+        steps = None
+        if not own:
+            steps = steps_for(postprocessing or "none", paths[0], members[0].labels)
+        return cls(members, names=[str(path) for path in paths], postprocessing=steps)
 
     @property
     def frame(self) -> Frame:
@@ -80,7 +107,10 @@ class Ensemble(Segmenter):
     def segment(
         self, volume: Volume, *, probabilities: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return label indices on the volume's own grid, and probabilities if they are wanted."""
+        """Return label indices on the volume's own grid, and probabilities if they are wanted.
+
+        The indices are as decoded, before postprocessing.
+        """
         total = scratch((self.labels.num_outputs, *volume.grid.shape))
         for member in self.members:
             for mean, channel in zip(total, member.each_probability(volume), strict=True):
@@ -89,6 +119,17 @@ class Ensemble(Segmenter):
         for mean in total:
             running.add(torch.from_numpy(mean))
         return running.index.numpy(), total if probabilities else None
+
+
+def _common_steps(members: Sequence[Predictor]) -> tuple[MaskStep, ...]:
+    first, *others = (member.postprocess.steps for member in members)
+    if all(steps == first for steps in others):
+        return first
+    _log.warning(
+        "the members have other postprocessing each, which is for their own masks: none is applied "
+        "(choose one for them together: medseg choose)"
+    )
+    return ()
 
 
 def scratch(shape: Sequence[int]) -> np.ndarray:

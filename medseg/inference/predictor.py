@@ -20,8 +20,12 @@ from medseg.inference import checkpoint as checkpoints
 from medseg.inference.device import autocast, choose_device, windows_at_once
 from medseg.inference.images import Frame
 from medseg.inference.memory import is_out_of_memory, within_memory
+from medseg.inference.postprocess import stale
+from medseg.inference.postprocess.file import Asked, asked_by_recipe, beside, steps_for
+from medseg.inference.postprocess.steps import MaskStep, Postprocessor
 from medseg.inference.restore import probability_channels, restore, restore_probabilities
 from medseg.inference.segmenter import Segmenter
+from medseg.inference.views import average_views, small_affine
 from medseg.inference.window import SlidingWindow
 from medseg.labels import LabelScheme
 from medseg.planning.mirroring import mirrored_in_prediction
@@ -44,6 +48,9 @@ class Predictor(Segmenter):
         patch_size: voxels per axis.
         overlap: fraction of a window that its neighbour shares.
         mirror: average over flips of all axes, or of those named. Costs 2^axes the time.
+        affine: ``small``: average over turned and zoomed copies, too; see
+            `medseg.inference.views.small_affine`. Costs five times the time.
+        postprocessing: what is done to masks, in this order.
         batch_size: windows per forward pass.
         channels: names of the input channels, for messages.
         device: ``auto`` takes CUDA where there is one.
@@ -51,7 +58,7 @@ class Predictor(Segmenter):
             else float32. ``auto``: ``bf16-mixed`` on CUDA, ``32`` elsewhere.
 
     Raises:
-        InputError: ``device`` is not available.
+        InputError: ``device`` is not available, or a step of postprocessing is for other labels.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class Predictor(Segmenter):
         patch_size: Sequence[int],
         overlap: float = 0.5,
         mirror: bool | Sequence[int] = False,
+        affine: Literal["none", "small"] = "none",
+        postprocessing: Sequence[MaskStep] = (),
         batch_size: int = 1,
         channels: Sequence[str] = (),
         device: str | torch.device = "auto",
@@ -76,11 +85,15 @@ class Predictor(Segmenter):
             raise ValueError("a predictor needs at least one network")
         self.networks = [net.to(self.device).eval() for net in networks]
         self.labels, self.preprocessing = labels, preprocessing
+        self.postprocess = Postprocessor(postprocessing, labels)
         self.channels = tuple(channels)
         axes = range(len(patch_size)) if mirror is True else mirror or ()
         self.window = SlidingWindow(
             patch_size, overlap=overlap, batch_size=batch_size, mirror_axes=tuple(axes)
         )
+        if affine not in ("none", "small"):
+            raise ValueError(f"affine must be 'none' or 'small', not {affine!r}")
+        self.maps = small_affine(preprocessing.spacing, patch_size) if affine == "small" else ()
 
     @classmethod
     def load(
@@ -91,6 +104,8 @@ class Predictor(Segmenter):
         trust: Sequence[str] = (),
         overlap: float | None = None,
         mirror: bool | Literal["auto"] | Sequence[int] | None = None,
+        affine: Literal["none", "small"] | None = None,
+        postprocessing: Asked | None = None,
         batch_size: int | None = None,
         precision: str = "auto",
     ) -> Predictor:
@@ -103,11 +118,17 @@ class Predictor(Segmenter):
             overlap: overrides the checkpoint's.
             mirror: overrides the checkpoint's: axes; ``True``: those that training mirrored;
                 ``auto``: left–right, if training mirrored it.
+            affine: overrides the checkpoint's.
+            postprocessing: overrides what the run's recipe says now, without one the checkpoint's:
+                ``auto``: the ``postprocessing.yaml`` of the run, if it has one (the log says if
+                it was chosen before the networks were trained anew); ``none``; another such file;
+                or steps.
             batch_size: windows per forward pass, overrides the checkpoint's.
             precision: as for the constructor; ``auto`` is that of the training, if it is known.
 
         Raises:
-            InputError: see `medseg.inference.checkpoint.read`; or the folds do not fit together.
+            InputError: see `medseg.inference.checkpoint.read`; the folds do not fit together; or
+                the postprocessing is not for their labels.
         """
         found = [checkpoints.read(file) for file in checkpoints.find(path)]
         first = found[0]
@@ -115,6 +136,15 @@ class Predictor(Segmenter):
             _check_same(first, other)
         if overlap is None:
             overlap = first.inference.get("overlap", 0.5)
+        if postprocessing is None:
+            asked = asked_by_recipe(path)
+            postprocessing = (
+                first.inference.get("postprocessing", "auto") if asked is None else asked
+            )
+        steps = steps_for(postprocessing, path, first.labels)
+        file = beside(path) if postprocessing == "auto" else None
+        if file is not None and (said := stale.notice(file, found)):
+            _log.warning("%s", said)
         where = choose_device(device)
         return cls(
             [checkpoints.build_network(each, trust=trust) for each in found],
@@ -129,6 +159,8 @@ class Predictor(Segmenter):
             precision=first.precision if precision == "auto" else precision,
             overlap=overlap,
             mirror=_mirrored(first, mirror),
+            affine=affine or first.inference.get("affine", "none"),
+            postprocessing=steps,
         )
 
     @property
@@ -140,7 +172,10 @@ class Predictor(Segmenter):
     def segment(
         self, volume: Volume, *, probabilities: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return label indices on the volume's own grid, and probabilities if they are wanted."""
+        """Return label indices on the volume's own grid, and probabilities if they are wanted.
+
+        The indices are as decoded, before postprocessing.
+        """
         logits, record = self._run(volume)
         index = self._restored(restore, logits, record)
         likely = self._restored(restore_probabilities, logits, record) if probabilities else None
@@ -177,12 +212,15 @@ class Predictor(Segmenter):
 
         @torch.inference_mode()
         def average(window: SlidingWindow, gather_on: torch.device) -> Tensor:
+            def of_networks(image: Tensor) -> Tensor:
+                with autocast(self.device, self.precision):
+                    total = window(self.networks[0], image, device=self.device)
+                    for network in self.networks[1:]:
+                        total += window(network, image, device=self.device)
+                return total.div_(len(self.networks))
+
             image = tensor.to(gather_on)
-            with autocast(self.device, self.precision):
-                total = window(self.networks[0], image, device=self.device)
-                for network in self.networks[1:]:
-                    total += window(network, image, device=self.device)
-            return total.div_(len(self.networks))
+            return average_views(of_networks, image, self.maps, self.preprocessing.spacing)
 
         return within_memory(average, self.window, self.device)[0]
 

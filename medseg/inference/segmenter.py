@@ -14,6 +14,7 @@ from medseg.data.prepare.reading import read_image
 from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError
 from medseg.inference.images import Frame, receive
+from medseg.inference.postprocess.steps import Postprocessor
 from medseg.inference.prediction import Prediction, check_target
 from medseg.labels import LabelScheme
 
@@ -23,9 +24,11 @@ class Segmenter(ABC):
 
     Attributes:
         labels: what the outputs mean.
+        postprocess: the steps that masks go through once they are decoded.
     """
 
     labels: LabelScheme
+    postprocess: Postprocessor
 
     @property
     @abstractmethod
@@ -36,10 +39,17 @@ class Segmenter(ABC):
     def segment(
         self, volume: Volume, *, probabilities: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return label indices ``(*S)`` on the volume's own grid.
+        """Return label indices ``(*S)`` on the volume's own grid, before postprocessing.
 
         With ``probabilities`` also these, float32 ``(K, *S)``.
         """
+
+    def clean(
+        self, volume: Volume, *, probabilities: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Do as `segment`, and postprocess the mask; probabilities stay as they are."""
+        index, likely = self.segment(volume, probabilities=probabilities)
+        return self.postprocess(index, volume.grid.spacing), likely
 
     def __call__(
         self,
@@ -78,7 +88,7 @@ class Segmenter(ABC):
 
     def predict_volume(self, volume: Volume) -> LabelVolume:
         """Return label indices on the volume's own grid."""
-        return LabelVolume(self.segment(volume)[0], volume.grid)
+        return LabelVolume(self.clean(volume)[0], volume.grid)
 
     def predict_probabilities(self, volume: Volume) -> np.ndarray:
         """Return probabilities float32 ``(K, *S)`` on the volume's own grid."""
@@ -121,7 +131,7 @@ class Segmenter(ABC):
 
     def _predict_files(self, paths: tuple[Path, ...], probabilities: bool) -> Prediction:
         volume = self._read(Case(id=paths[0].name, images=paths))
-        index, likely = self.segment(volume, probabilities=probabilities)
+        index, likely = self.clean(volume, probabilities=probabilities)
         return Prediction(self.labels.to_value(index), volume.grid, paths, likely)
 
 

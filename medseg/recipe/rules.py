@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from medseg.recipe.nodes import Node
-from medseg.recipe.problems import Problem
+from medseg.recipe.problems import Problem, similar
 
 # What fits labels that exclude each other, and what fits overlapping regions.
 _FOR_CLASSES = ("ce", "dice_ce")
 _FOR_REGIONS = ("dice_bce",)
+# What postprocessing calls all classes together.
+_FOREGROUND = "foreground"
 # What data.labels calls the value of voxels that nobody has labelled.
 _IGNORE = "ignore"
 _REGIMES = ("small", "medium", "large")
@@ -22,6 +24,7 @@ def check(tree: Node) -> Iterator[Problem]:
     yield from _loss(tree)
     yield from _plan(tree)
     yield from _transfer(tree)
+    yield from _postprocessing(tree)
 
 
 def _data(tree: Node) -> Iterator[Problem]:
@@ -113,6 +116,39 @@ def _transfer(tree: Node) -> Iterator[Problem]:
         if regime not in heeded:
             message = f"regime {regime} takes no notice of it: it is for {' and '.join(heeded)}"
             yield Problem(node.place, f"transfer.{key}", message)
+
+
+def _postprocessing(tree: Node) -> Iterator[Problem]:
+    """Only ``remove_small`` has a size; a step is for a class that there is, as far as is known."""
+    steps = tree.get("inference", "postprocessing")
+    if steps is None or not isinstance(steps.value, list):
+        return
+    known = _outputs(tree)
+    for number, step in enumerate(steps.value):
+        if not isinstance(step.value, dict):
+            continue
+        key = f"inference.postprocessing.{number}"
+        name, size = _value(step, "name"), _value(step, "min_size")
+        if name == "remove_small" and size is None:
+            yield Problem(step.place, key, "remove_small needs min_size, in mm³")
+        if name in ("largest_component", "fill_holes") and size is not None:
+            yield Problem(step.place, f"{key}.min_size", f"{name} has no size")
+        of = _value(step, "of")
+        if known and isinstance(of, str) and of not in known:
+            message = f"there is no such class or region: {of}"
+            yield Problem(step.place, f"{key}.of", message, similar(of, known))
+
+
+def _outputs(tree: Node) -> list[str]:
+    """Name what steps can be for, if the recipe itself says; presets are not known here."""
+    regions, labels = tree.get("data", "regions"), tree.get("data", "labels")
+    if regions is not None and isinstance(regions.value, dict):
+        return [*regions.value, _FOREGROUND]
+    named = labels is not None and isinstance(labels.value, dict)
+    if not named or (regions is not None and regions.value):
+        return []
+    values = {name: node.value for name, node in labels.value.items()}  # type: ignore[union-attr]
+    return [*(n for n, v in values.items() if n != _IGNORE and v != 0), _FOREGROUND]
 
 
 def _value(tree: Node, *path: str) -> Any:

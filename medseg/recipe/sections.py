@@ -148,6 +148,21 @@ class Trainer(Section):
     )
 
 
+class PostprocessingStep(Section):
+    """One step that cleans masks."""
+
+    name: Literal["largest_component", "remove_small", "fill_holes"] = Field(
+        description="Keep the largest component, drop those below min_size, or fill what is "
+        "enclosed."
+    )
+    of: Text = Field(
+        default="foreground", description="A class or region; foreground: all of them together."
+    )
+    min_size: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="Of remove_small: in mm³, of pictures in mm²."
+    )
+
+
 class Inference(Section):
     """How whole volumes are predicted."""
 
@@ -156,6 +171,16 @@ class Inference(Section):
         default="auto",
         description="Average over mirrored images, too: true along the axes that training mirrors, "
         "auto along left–right if it does. Each axis doubles the time.",
+    )
+    affine: Literal["none", "small"] = Field(
+        default="none",
+        description="Average over turned and zoomed images, too: small is ±7° in plane and 0.94 "
+        "and 1.06 in size, five times the time.",
+    )
+    postprocessing: Literal["auto", "none"] | tuple[PostprocessingStep, ...] = Field(
+        default="auto",
+        description="What is done to masks: auto what cross-validation chose "
+        "(postprocessing.yaml in the run, if there is one), none, or a list of steps in order.",
     )
     batch_size: Count | None = Field(
         default=None, description="Windows at once; null: the plan's batch on a GPU, 1 on a CPU."

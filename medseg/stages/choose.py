@@ -15,9 +15,10 @@ from medseg.data.case import Dataset
 from medseg.data.splits import Split
 from medseg.errors import InputError
 from medseg.inference.ensemble import Ensemble
+from medseg.inference.postprocess.file import NAME
 from medseg.metrics.compare import compare_metrics
 from medseg.recipe import load
-from medseg.stages import compare, evaluate
+from medseg.stages import compare, evaluate, postprocess_choice
 from medseg.stages.predict import existing, predict_cases
 from medseg.stages.reporter import Reporter
 from medseg.stages.splits import recorded_splits
@@ -49,7 +50,9 @@ def run(
     Returns:
         ``candidates``, best first (``runs``, mean ``dice``, Dice ``per_class``); ``best``, the runs
         of the first; ``gain`` of a best pair over the best single run, as `compare_metrics` gives
-        it overall, else ``None``; ``command``, which segments new images.
+        it overall, else ``None``; ``postprocessing`` of a best pair (``file``, ``steps``, ``dice``
+        before and after), chosen by its masks, else ``None``: a single run has its own;
+        ``command``, which segments new images.
 
     Raises:
         InputError: fewer than two runs; one is not cross-validated, or on other splits; or two do
@@ -62,18 +65,35 @@ def run(
     for path in runs:
         _require_every_fold(path, scores[(path,)], splits)
     dataset = build.build_dataset(load(str(runs[0] / "recipe.yaml"), trust=trust), runs[0])
+    folders: dict[Runs, Path] = {}
     for i, j in combinations(range(len(runs)), 2):
-        pair, folder = (runs[i], runs[j]), output / f"{i}_{runs[i].name}+{j}_{runs[j].name}"
+        pair = (runs[i], runs[j])
+        folder = folders[pair] = output / f"{i}_{runs[i].name}+{j}_{runs[j].name}"
         report.stage("ensemble", f"{pair[0]} with {pair[1]}")
         for fold, split in enumerate(splits):
             both = Ensemble.load(
-                [path / f"fold_{fold}" for path in pair], device=device, trust=trust
+                [path / f"fold_{fold}" for path in pair],
+                device=device,
+                trust=trust,
+                postprocessing="none",
             )
             held_out = [case for case in dataset.cases if case.id in split["val"]]
             predict_cases(both, held_out, folder, report=report, overwrite=True)
         scores[pair] = _score(folder, dataset, splits, like=scores[(runs[0],)])
     ranked = sorted(scores, key=lambda runs: (-_dice(scores[runs]), len(runs)))
-    choice = _choice(ranked, scores)
+    (output / NAME).unlink(missing_ok=True)  # of an earlier choice
+    cleaned = None
+    if ranked[0] in folders:
+        trials = postprocess_choice.choose_into(
+            output / NAME,
+            existing(folders[ranked[0]], dataset.cases),
+            dataset,
+            empty=scores[ranked[0]]["empty"]["policy"],
+            folds=len(splits),
+            report=report,
+        )
+        cleaned = {"file": str(output / NAME), **postprocess_choice.summary(trials)}
+    choice = _choice(ranked, scores, cleaned)
     write_text(output / "choice.json", json.dumps(choice, indent=1))
     return choice
 
@@ -97,11 +117,17 @@ def show(report: Reporter, choice: Mapping[str, Any]) -> None:
     report.say(f"to segment new images: {choice['command']}")
 
 
-def _choice(ranked: Sequence[Runs], scores: Mapping[Runs, Mapping[str, Any]]) -> dict[str, Any]:
+def _choice(
+    ranked: Sequence[Runs],
+    scores: Mapping[Runs, Mapping[str, Any]],
+    cleaned: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     best = ranked[0]
     single = next(runs for runs in ranked if len(runs) == 1)
     gain = compare_metrics(scores[single], scores[best])["overall"] if best != single else None
-    others = "".join(f" --with {shlex.quote(str(path))}" for path in best[1:])
+    options = "".join(f" --with {shlex.quote(str(path))}" for path in best[1:])
+    if cleaned:
+        options += f" --postprocessing {shlex.quote(cleaned['file'])}"
     return {
         "schema": 1,
         "candidates": [
@@ -116,7 +142,8 @@ def _choice(ranked: Sequence[Runs], scores: Mapping[Runs, Mapping[str, Any]]) ->
         ],
         "best": [str(path) for path in best],
         "gain": gain,
-        "command": f"medseg predict {shlex.quote(str(best[0]))} IMAGES{others} -o MASKS",
+        "postprocessing": cleaned,
+        "command": f"medseg predict {shlex.quote(str(best[0]))} IMAGES{options} -o MASKS",
     }
 
 

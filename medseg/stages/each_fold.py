@@ -1,12 +1,23 @@
-"""``run --each-fold``: every fold of a run in turn, then the scores of all that they held out."""
+"""``run --each-fold``: every fold in turn, then postprocessing and scores by all they held out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from medseg import build
 from medseg.errors import InputError
-from medseg.stages import device, evaluate, fit, inspect, predict, preprocess, run, side_by_side
+from medseg.stages import (
+    device,
+    evaluate,
+    fit,
+    inspect,
+    postprocess_choice,
+    predict,
+    preprocess,
+    run,
+    side_by_side,
+)
 from medseg.stages.foreground import require_in_each_fold
 from medseg.stages.job import Job
 from medseg.stages.memory import bytes_in_memory
@@ -42,6 +53,7 @@ def each(
     with open_fold(0) as job:
         count = _count(job)
         _require_learnable(job)
+        build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
         apart = start is not None and len(places) > 1
         if start is not None and apart:
             _prepare(job)
@@ -54,6 +66,7 @@ def each(
             job.report.say(f"fold {fold}, {fold + 1} of {count}")
             masks = predict.run(job, fit.run(job))
             if fold == count - 1:
+                postprocess_choice.run(job, masks)
                 metrics = evaluate.run(job, masks)
     for fold in range(count):
         with open_fold(fold, overwrite=False) as job:

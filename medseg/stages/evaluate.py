@@ -13,12 +13,14 @@ import numpy as np
 from medseg.atomic import write_text
 from medseg.data.prepare.reading import read_label
 from medseg.errors import InputError
+from medseg.inference.postprocess import MaskStep, Postprocessor
 from medseg.labels import LabelScheme
 from medseg.metrics.evaluate import evaluate_pairs, fold_table, table
+from medseg.stages import postprocess
 from medseg.stages.job import Job
 from medseg.stages.reporter import Advance, Reporter
 from medseg.stages.run_folder import digest, files_state
-from medseg.stages.splits import recorded_splits
+from medseg.stages.splits import held_out
 
 Pair = tuple[str, Path, Path]
 MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
@@ -44,8 +46,10 @@ def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
     pairs = [(c.id, masks[c.id], c.label) for c in dataset.cases if c.id in masks and c.label]
     job.require_unchanged(c for c in dataset.cases if c.id in masks)
     meaning = [dataset.labels.to_dict(), sorted(dataset.value_map.items()), empty]
-    folds = _held_out(job)
-    inputs = digest(files_state([p for pair in pairs for p in pair[1:]]), meaning, folds)
+    folds, steps = held_out(job.folder.path), postprocess.run(job, masks)
+    done = [step.to_dict() for step in steps]
+    files = files_state([p for pair in pairs for p in pair[1:]])
+    inputs = digest(files, meaning, folds, done)
     if target.is_file() and job.folder.is_current("evaluate", inputs):
         metrics = json.loads(target.read_text())
     else:
@@ -56,6 +60,7 @@ def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
                 dataset.value_map,
                 empty=empty,
                 folds=folds,
+                steps=steps,
                 advance=advance,
             )
         write_text(target, json.dumps(metrics, indent=1))
@@ -73,9 +78,13 @@ def score(
     *,
     empty: Literal["skip", "one"] = "skip",
     folds: Mapping[str, Sequence[str]] | None = None,
+    steps: Sequence[MaskStep] = (),
     advance: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
     """Compare pairs of mask files, one case in memory at a time.
+
+    With ``steps`` the result has ``postprocessed``, too: the scores of the masks that the steps
+    make of the predictions.
 
     Args:
         pairs: ``(case id, prediction, reference)``.
@@ -84,21 +93,45 @@ def score(
         prediction_map: the same, of the predictions.
         empty: see `evaluate_pairs`.
         folds: see `evaluate_pairs`.
+        steps: of postprocessing.
         advance: told how many cases are done.
 
     Raises:
-        InputError: a mask cannot be read, or the two of a pair lie on different grids.
+        InputError: a mask cannot be read, or the two of a pair lie on different grids; or a step is
+            for other labels.
     """
+    clean = Postprocessor(steps, scheme)
+    total = len(pairs) * (2 if steps else 1)
 
-    def read() -> Iterator[tuple[str, np.ndarray, np.ndarray, Sequence[float]]]:
-        for done, (case, prediction, reference) in enumerate(pairs):
-            advance(done, len(pairs))
-            ref = read_label(reference, scheme, value_map=value_map or {})
-            pred = read_label(prediction, scheme, value_map=prediction_map or {}, like=ref.grid)
-            yield case, pred.data, ref.data, ref.grid.spacing
-        advance(len(pairs), len(pairs))
+    def read(*, cleaned: bool) -> Iterator[tuple[str, np.ndarray, np.ndarray, Sequence[float]]]:
+        found = read_pairs(pairs, scheme, value_map, prediction_map)
+        for done, (case, pred, ref, spacing) in enumerate(found, len(pairs) if cleaned else 0):
+            advance(done, total)
+            yield case, clean(pred, spacing) if cleaned else pred, ref, spacing
 
-    return evaluate_pairs(read(), scheme, empty=empty, folds=folds)
+    metrics = evaluate_pairs(read(cleaned=False), scheme, empty=empty, folds=folds)
+    if steps:
+        again = evaluate_pairs(read(cleaned=True), scheme, empty=empty, folds=folds)
+        kept = ("n_cases", "cases", "per_class", "mean", "folds")
+        metrics["postprocessed"] = {
+            "steps": [step.to_dict() for step in steps],
+            **{key: again[key] for key in kept if key in again},
+        }
+    advance(total, total)
+    return metrics
+
+
+def read_pairs(
+    pairs: Sequence[Pair],
+    scheme: LabelScheme,
+    value_map: Mapping[int, int] | None = None,
+    prediction_map: Mapping[int, int] | None = None,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, Sequence[float]]]:
+    """Read prediction and reference of each pair as `evaluate_pairs` takes them; see `score`."""
+    for case, prediction, reference in pairs:
+        ref = read_label(reference, scheme, value_map=value_map or {})
+        pred = read_label(prediction, scheme, value_map=prediction_map or {}, like=ref.grid)
+        yield case, pred.data, ref.data, ref.grid.spacing
 
 
 def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[str], list[str]]:
@@ -134,14 +167,14 @@ def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
     if len(metrics.get("folds", {})) > 1:
         header, *rows = fold_table(metrics)
         report.table("", header, rows)
+    if "postprocessed" in metrics:
+        again = metrics["postprocessed"]
+        header, *rows = table(again)
+        report.table("postprocessed: " + "; ".join(_in_words(again["steps"])), header, rows)
 
 
-def _held_out(job: Job) -> dict[str, list[str]]:
-    """Say which cases each trained fold of a run held out."""
-    splits = recorded_splits(job.folder.path)
-    names = {f"fold_{i}": split["val"] for i, split in enumerate(splits)}
-    trained = {path.parents[1].name for path in job.folder.path.glob("fold_*/checkpoints/*.ckpt")}
-    return {name: ids for name, ids in names.items() if name in trained}
+def _in_words(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [str(MaskStep.from_dict(step)) for step in steps]
 
 
 def _has_cases(target: Path) -> bool:

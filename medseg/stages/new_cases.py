@@ -46,15 +46,31 @@ def predict(
     device: str = "auto",
     trust: tuple[str, ...] = (),
     overwrite: bool = False,
+    postprocessing: str | None = None,
 ) -> list[Path]:
     """Segment cases into ``output``; folds of a run are averaged, and so are several runs.
+
+    Args:
+        runs: run folders or checkpoints.
+        cases: the cases.
+        output: folder for the masks.
+        report: told how far it is.
+        device: ``auto``, ``cpu``, ``cuda``, …
+        trust: packages whose code may run.
+        overwrite: replace masks that are there.
+        postprocessing: ``auto``: what the run, or all runs alike, have chosen; ``none``; or a file;
+            ``None``: as the runs' recipes say.
 
     Raises:
         InputError: a case cannot be read, its mask exists already, or the runs do not fit together.
     """
     predictor: Segmenter
     if len(runs) == 1:
-        predictor = Predictor.load(runs[0], device=device, trust=trust)
+        predictor = Predictor.load(
+            runs[0], device=device, trust=trust, postprocessing=postprocessing
+        )
     else:
-        predictor = Ensemble.load(runs, device=device, trust=trust)
+        predictor = Ensemble.load(runs, device=device, trust=trust, postprocessing=postprocessing)
+    if predictor.postprocess.steps:
+        report.stage("postprocess", "; ".join(map(str, predictor.postprocess.steps)))
     return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)

@@ -23,6 +23,8 @@ from medseg.stages.splits import cases_of_fold
 def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     """Predict the validation cases of the recipe's fold into ``predictions/``.
 
+    The masks are as decoded: postprocessing is chosen by them, and done in a stage of its own.
+
     Returns:
         Case id -> mask, of every case that a fold of this run predicted.
     """
@@ -32,7 +34,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
         target.mkdir(parents=True, exist_ok=True)
         return {}
     job.require_unchanged(val)
-    settings = job.recipe.inference.model_dump()
+    settings = job.recipe.inference.model_dump(exclude={"postprocessing"})
     files = [path for case in val for path in files_of(case)]
     inputs = digest(files_state([checkpoint, *files]), settings)
     stage = f"predict {job.folder.fold.name}"
@@ -46,6 +48,8 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
         trust=job.trust,
         overlap=job.recipe.inference.overlap,
         mirror=job.recipe.inference.mirror,
+        affine=job.recipe.inference.affine,
+        postprocessing="none",
         batch_size=job.recipe.inference.batch_size,
     )
     predict_cases(predictor, val, target, report=job.report, overwrite=True)

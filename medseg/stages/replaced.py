@@ -19,6 +19,8 @@ _ARTEFACTS = (
     "metrics.json",
     "splits.json",
     "predictions",
+    "postprocessed",
+    "postprocessing.yaml",
 )
 _NAME, _GONE = ".replaced-", ".gone"
 

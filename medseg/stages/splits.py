@@ -98,6 +98,13 @@ def recorded_splits(run_dir: Path) -> list[Split]:
     return _recorded(run_dir / "splits.json") or []
 
 
+def held_out(run_dir: Path) -> dict[str, list[str]]:
+    """Say which cases each trained fold of a run held out, by the fold's folder."""
+    names = {f"fold_{i}": split["val"] for i, split in enumerate(recorded_splits(run_dir))}
+    trained = {path.parents[1].name for path in run_dir.glob("fold_*/checkpoints/*.ckpt")}
+    return {name: ids for name, ids in names.items() if name in trained}
+
+
 def _refuse_trained(recipe: Recipe, run_dir: Path, difference: str) -> None:
     trained = {path.parts[-3] for path in run_dir.glob("fold_*/checkpoints/*.ckpt")}
     if not trained:

@@ -98,3 +98,21 @@ def test_runs_on_other_splits_are_refused(cli, runs, here):
     code, _, err = cli("choose", runs / "coarse", "absent", "-o", "choice")
     assert code == 2 and "no such run" in err
     assert cli("choose", runs / "coarse", "-o", "choice")[0] == 2
+
+
+def test_masks_of_the_best_pair_are_cleaned_as_they_need_it(cli, runs, here, phantom, monkeypatch):
+    from medseg.stages.choose import _dice
+
+    # Let the pair win, whatever two steps of training made of it.
+    monkeypatch.setattr(choose, "_dice", lambda metrics: _dice(metrics) + ("pair" in metrics))
+    score = choose._score
+    monkeypatch.setattr(choose, "_score", lambda *a, **k: {**score(*a, **k), "pair": True})
+    code, _, err = cli("choose", runs / "fine", runs / "coarse", "-o", "choice")
+    assert code == 0, err
+    found = json.loads((here / "choice" / "choice.json").read_text())
+    file = here / "choice" / "postprocessing.yaml"
+    assert found["postprocessing"]["file"] == "choice/postprocessing.yaml" and file.is_file()
+    assert "6 held-out cases of 2 folds" in file.read_text()
+    assert "--postprocessing choice/postprocessing.yaml" in found["command"]
+    words = found["command"].replace("IMAGES", str(phantom / "imagesTr")).split()[1:]
+    assert cli(*words)[0] == 0

@@ -11,6 +11,9 @@ from medseg.data.case import Case, Volume
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.inference import Ensemble, Predictor, ensemble, predictor
+from medseg.inference.postprocess import MaskStep, Postprocessor
+from medseg.inference.postprocess.choosing import Trial
+from medseg.inference.postprocess.text import to_text
 from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 
@@ -224,3 +227,39 @@ def test_runs_with_other_spacings_are_loaded_together(content, save, plan_of, re
         axis=0,
     )
     assert np.allclose(both.predict_probabilities(image), expected, atol=1e-5)
+
+
+def test_members_that_agree_on_postprocessing_share_it(labels, caplog):
+    largest, fill = MaskStep("largest_component", "tumour"), MaskStep("fill_holes", "tumour")
+    first, second, other = (member(labels, [0.0, 2.0], [0.0, -1.0]) for _ in range(3))
+    first.postprocess = second.postprocess = Postprocessor([largest], labels)
+    other.postprocess = Postprocessor([fill], labels)
+    assert Ensemble([first, second]).postprocess.steps == (largest,)
+    assert not caplog.text
+    assert Ensemble([first, other]).postprocess.steps == ()
+    assert "none is applied" in caplog.text
+    assert Ensemble([first, other], postprocessing=[fill]).postprocess.steps == (fill,)
+    array = np.zeros((12, 12, 12), np.float32)
+    array[1:5, 1:5, 1:5] = array[8, 8, 8] = 1
+    assert (Ensemble([first, other])(array) == 3).sum() == 65
+    assert (Ensemble([first, second])(array) == 3).sum() == 64
+
+
+def test_an_ensemble_is_loaded_with_its_own_postprocessing(content, save, labels, tmp_path):
+    for name in ("a", "b"):
+        save(content, f"{name}/fold_0/checkpoints/best.ckpt")
+    runs = [tmp_path / "a", tmp_path / "b"]
+    step = MaskStep("largest_component", "tumour")
+    trial = Trial(step, {"tumour": 0.5}, {"tumour": 0.6}, True)
+    file = tmp_path / "together.yaml"
+    file.write_text(to_text([trial], labels, cases="a case"))
+
+    def steps(postprocessing=None):
+        both = Ensemble.load(runs, device="cpu", postprocessing=postprocessing)
+        return both.postprocess.steps
+
+    assert steps() == steps("none") == steps([]) == ()
+    assert steps(file) == (step,)
+    for run in runs:
+        (run / "postprocessing.yaml").write_text(file.read_text())
+    assert steps() == steps("auto") == (step,) and steps("none") == ()

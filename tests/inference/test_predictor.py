@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,10 @@ from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.reading import read_image
 from medseg.errors import InputError
 from medseg.inference import Prediction, Predictor
+from medseg.inference.postprocess import MaskStep, stale
+from medseg.inference.postprocess.choosing import Trial
+from medseg.inference.postprocess.text import to_text
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 
 
@@ -405,3 +410,136 @@ def test_a_real_scan_comes_back_on_its_own_grid(content, save, real_data, tmp_pa
     source, mask = nib.load(path), nib.load(out)
     assert mask.shape == source.shape
     assert np.array_equal(mask.affine, source.affine)
+
+
+class Counted(torch.nn.Module):
+    """Class 1 where the image is positive; counts how often it looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.looks = 0
+
+    def forward(self, image):
+        self.looks += len(image)
+        return torch.cat([torch.zeros_like(image[:, :1]), image[:, :1] * self.weight], dim=1)
+
+
+@pytest.mark.parametrize(("mirror", "folds", "looks"), [((), 1, 5), ((0,), 1, 10), ((0, 2), 2, 20)])
+def test_views_multiply_the_looks_and_average_logits(labels, plan_of, mirror, folds, looks):
+    networks = [Counted() for _ in range(folds)]
+    options = {"labels": labels, "preprocessing": plan_of().preprocessing, "patch_size": (16,) * 3}
+    predictor = Predictor(networks, mirror=mirror, affine="small", device="cpu", **options)
+    image = np.random.default_rng(0).normal(size=(1, 16, 14, 12)).astype(np.float32)
+    viewed = predictor.logits(image)
+    assert [network.looks for network in networks] == [looks] * folds
+    once = Predictor(Counted(), device="cpu", **options).logits(image)
+    assert viewed.shape == once.shape
+    # A network that looks at single voxels sees what interpolation leaves of noise: less of it.
+    assert viewed[1].std() < once[1].std()
+    assert np.corrcoef(viewed[1].numpy().ravel(), once[1].numpy().ravel())[0, 1] > 0.5
+
+
+def test_views_come_from_the_checkpoint_unless_given(content, save):
+    assert Predictor.load(save(content), device="cpu").maps == ()
+    content["medseg"]["inference"] |= {"affine": "small"}
+    path = save(content)
+    assert len(Predictor.load(path, device="cpu").maps) == 4
+    assert Predictor.load(path, device="cpu", affine="none").maps == ()
+    with pytest.raises(ValueError, match="affine"):
+        Predictor.load(path, device="cpu", affine="large")
+
+
+LARGEST = MaskStep("largest_component", "tumour")
+
+
+def two_parts() -> np.ndarray:
+    array = np.zeros((12, 13, 14), np.float32)
+    array[1:6, 1:6, 1:6] = array[9:11, 9:11, 9:11] = 1
+    return array
+
+
+def test_masks_are_postprocessed_however_the_image_comes(above, tmp_path):
+    array = two_parts()
+    path = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+    raw, clean = above(), above(postprocessing=[LARGEST])
+    assert (raw(array) == 3).sum() == 125 + 8
+    for mask in (clean(array), clean(path).data, clean.predict_case(Case("a", (path,))).data):
+        assert (mask > 0).sum() == 125
+    out = clean.predict_to(Case("a", (path,)), tmp_path / "out")
+    assert (np.asarray(nib.load(out).dataobj) == 3).sum() == 125
+    both = clean(path, probabilities=True)
+    assert np.array_equal(both.probabilities, raw(array, probabilities=True))
+    assert (both.data == 3).sum() == 125
+
+
+def test_sizes_are_measured_on_the_images_own_grid(above):
+    small = MaskStep("remove_small", "tumour", 20.0)
+    predictor = above(spacing=(2.0, 2.0, 2.0), postprocessing=[small])
+    for spacing, voxels in ((1.0, 125), (2.0, 133)):  # 8 voxels of 1 or 8 mm³
+        predictor.preprocessing = above(spacing=(spacing,) * 3).preprocessing
+        assert (predictor(two_parts(), spacing=spacing) == 3).sum() == voxels
+
+
+def test_a_run_brings_its_postprocessing(content, save, tmp_path, labels):
+    path = save(content, "run/fold_0/checkpoints/best.ckpt")
+    assert Predictor.load(path, device="cpu").postprocess.steps == ()
+    trial = Trial(LARGEST, {"tumour": 0.5}, {"tumour": 0.6}, True)
+    file = tmp_path / "run" / "postprocessing.yaml"
+    file.write_text(to_text([trial], labels, cases="a case"))
+    for given in (tmp_path / "run", tmp_path / "run" / "fold_0", path):
+        assert Predictor.load(given, device="cpu").postprocess.steps == (LARGEST,)
+    assert Predictor.load(path, device="cpu", postprocessing="none").postprocess.steps == ()
+    fill = MaskStep("fill_holes", "tumour")
+    assert Predictor.load(path, device="cpu", postprocessing=[fill]).postprocess.steps == (fill,)
+    content["medseg"]["inference"]["postprocessing"] = "none"
+    other = save(content, "run/fold_0/checkpoints/best.ckpt")
+    assert Predictor.load(other, device="cpu").postprocess.steps == ()
+    assert Predictor.load(other, device="cpu", postprocessing="auto").postprocess.steps
+    content["medseg"]["inference"]["postprocessing"] = [{"name": "fill_holes", "of": "tumour"}]
+    listed = save(content, "run/fold_0/checkpoints/best.ckpt")
+    assert Predictor.load(listed, device="cpu").postprocess.steps == (fill,)
+
+
+def test_what_a_runs_recipe_says_now_goes_before_its_checkpoints(content, save, tmp_path):
+    path = save(content, "run/fold_0/checkpoints/best.ckpt")
+    recipe = tmp_path / "run" / "recipe.yaml"
+    recipe.write_text("inference: {postprocessing: [{name: largest_component, of: tumour}]}")
+    assert Predictor.load(path, device="cpu").postprocess.steps == (LARGEST,)
+    assert Predictor.load(path, device="cpu", postprocessing="none").postprocess.steps == ()
+
+
+def test_a_choice_by_other_weights_is_noticed(content, save, tmp_path, labels, caplog):
+    for fold in (0, 1):
+        save(content, f"run/fold_{fold}/checkpoints/best.ckpt")
+    run = tmp_path / "run"
+    known = stale.networks(stale.of_folds(run, ["fold_0", "fold_7"]))
+    assert set(known) == {"fold_0"}
+    trial = Trial(LARGEST, {"tumour": 0.5}, {"tumour": 0.6}, True)
+    text = to_text([trial], labels, cases="a case", networks=known)
+    (run / "postprocessing.yaml").write_text(text)
+    shutil.copytree(run, tmp_path / "copy")
+    assert Predictor.load(tmp_path / "copy", device="cpu").postprocess.steps == (LARGEST,)
+    assert "other weights" not in caplog.text
+    content["state_dict"] = {key: value + 1 for key, value in content["state_dict"].items()}
+    save(content, "run/fold_0/checkpoints/best.ckpt")
+    assert Predictor.load(run, device="cpu").postprocess.steps == (LARGEST,)
+    assert "other weights than fold_0 has" in caplog.text
+    caplog.clear()
+    Predictor.load(run / "fold_1", device="cpu")  # had no part in the choice
+    Predictor.load(run, device="cpu", postprocessing=run / "postprocessing.yaml")
+    (run / "postprocessing.yaml").write_text(text.replace("largest_component", "fill_holes", 1))
+    Predictor.load(run, device="cpu")  # a person's steps are for any weights
+    assert "other weights" not in caplog.text
+
+
+def test_postprocessing_for_other_labels_is_refused(above, content, save, tmp_path):
+    with pytest.raises(InputError, match="no class 'organ'"):
+        above(postprocessing=[MaskStep("fill_holes", "organ")])
+    path = save(content, "run/fold_0/checkpoints/best.ckpt")
+    other = LabelScheme({"background": 0, "tumour": 1})
+    trial = Trial(LARGEST, {"tumour": 0.5}, {"tumour": 0.6}, True)
+    (tmp_path / "run" / "postprocessing.yaml").write_text(to_text([trial], other, cases="a case"))
+    with pytest.raises(InputError, match="other labels"):
+        Predictor.load(path, device="cpu")

@@ -8,6 +8,7 @@ from argparse import Namespace
 from medseg.atomic import write_text
 from medseg.cli.output import print_json, reporter
 from medseg.errors import InputError
+from medseg.inference.postprocess import file
 from medseg.stages import evaluate, label_source
 
 
@@ -21,9 +22,16 @@ def act(arguments: Namespace) -> None:
     pairs, extra, missing = evaluate.pair_folders(arguments.predictions, arguments.references)
     value_map = _value_map(arguments.value_map)
     scheme = label_source.find(arguments.labels, arguments.predictions, pairs, value_map)
+    steps = file.read_for(arguments.postprocessing, scheme) if arguments.postprocessing else ()
     with say.progress("evaluate") as advance:
         metrics = evaluate.score(
-            pairs, scheme, value_map, value_map, empty=arguments.empty, advance=advance
+            pairs,
+            scheme,
+            value_map,
+            value_map,
+            empty=arguments.empty,
+            steps=steps,
+            advance=advance,
         )
     metrics |= {"missing": missing, "extra": extra}
     for word, names in (

@@ -29,6 +29,7 @@ def act(arguments: Namespace) -> None:
         device=arguments.device,
         trust=trusted(arguments),
         overwrite=arguments.overwrite,
+        postprocessing=arguments.postprocessing,
     )
     say.say(f"wrote {len(written)} masks into {arguments.output}")
     print_json(arguments, [str(path) for path in written])

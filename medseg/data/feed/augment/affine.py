@@ -82,7 +82,7 @@ class Affine(SpatialTransform[np.ndarray]):
         shift = np.zeros(ndim)
         if turned:
             for a, b in planes:
-                forward = forward @ _rotation(ndim, a, b, rng.uniform(-1, 1) * self.rotation)
+                forward = forward @ rotation_matrix(ndim, a, b, rng.uniform(-1, 1) * self.rotation)
         if sheared:
             shear = np.eye(ndim)
             for a, b in planes:
@@ -112,7 +112,8 @@ def sampling_matrix(forward: np.ndarray, shift: np.ndarray, spacing: Sequence[fl
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 
-def _rotation(ndim: int, a: int, b: int, degrees: float) -> np.ndarray:
+def rotation_matrix(ndim: int, a: int, b: int, degrees: float) -> np.ndarray:
+    """Give the matrix ``(ndim, ndim)`` that turns axis ``a`` towards axis ``b``."""
     angle = np.deg2rad(degrees)
     matrix = np.eye(ndim)
     matrix[a, a] = matrix[b, b] = np.cos(angle)
