@@ -26,7 +26,7 @@ SLOTS = {
     "augmentation": "Transforms",
     "logger": "Loggers",
 }
-_SECTIONS = ("data", "plan", "transfer", "trainer", "inference", "evaluation")
+_SECTIONS = ("data", "plan", "transfer", "cascade", "trainer", "inference", "evaluation")
 _TIME = "a time such as `15m`, `1h30m`, `90s`"
 
 _HEAD = """\

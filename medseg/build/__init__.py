@@ -3,6 +3,13 @@
 Recipes stay above, plain Python arguments below; nothing here decides anything on its own.
 """
 
+from medseg.build.cascade import (
+    first_folder,
+    first_overrides,
+    guidance_of,
+    input_channels,
+    trains_first,
+)
 from medseg.build.dataset import build_dataset, format_options, plain
 from medseg.build.device import check_device
 from medseg.build.feed import build_data
@@ -31,8 +38,12 @@ __all__ = [
     "build_trainer",
     "check_device",
     "check_transfer",
+    "first_folder",
+    "first_overrides",
     "format_options",
+    "guidance_of",
     "inheritance",
+    "input_channels",
     "other_network",
     "plain",
     "plan_overrides",
@@ -41,5 +52,6 @@ __all__ = [
     "seed_everything",
     "sized_by_clock",
     "start_transfer",
+    "trains_first",
     "with_inherited",
 ]

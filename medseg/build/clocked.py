@@ -17,7 +17,7 @@ from medseg.recipe import Recipe
 
 
 def by_clock(
-    recipe: Recipe, make: Callable[..., Planned], speed: Speed, *, num_classes: int
+    recipe: Recipe, make: Callable[..., Planned], speed: Speed, *, num_classes: int, guide: int = 0
 ) -> Planned:
     """Plan with the rung of the fast preset that suits ``trainer.budget``.
 
@@ -26,6 +26,7 @@ def by_clock(
         make: makes the plan of a ``preset``.
         speed: of the device.
         num_classes: outputs of the network.
+        guide: channels that an earlier stage adds to the image's.
     """
     budget = float(recipe.trainer.budget or 0)
 
@@ -34,7 +35,8 @@ def by_clock(
         return make(preset=at(rung))
 
     def seconds(rung: Rung) -> float:
-        return step_seconds(recipe, planned(rung).plan, speed, num_classes=num_classes)
+        plan = planned(rung).plan
+        return step_seconds(recipe, plan, speed, num_classes=num_classes, guide=guide)
 
     rung, steps = climb(seconds, budget)
     found = planned(rung)
@@ -43,7 +45,9 @@ def by_clock(
     return replace(found, reasons=reasons)
 
 
-def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int) -> float:
+def step_seconds(
+    recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int, guide: int = 0
+) -> float:
     """Foretell the seconds of a step from arithmetic; networks of others count as a plain U-Net.
 
     What a network reads around its patch counts as part of the patch.
@@ -64,7 +68,7 @@ def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int) 
         plan.strides,
         plan.kernels,
         plan.features,
-        in_channels=len(plan.preprocessing.normalisation) * (2 * plan.neighbours + 1),
+        in_channels=(len(plan.preprocessing.normalisation) + guide) * (2 * plan.neighbours + 1),
         num_classes=num_classes,
         blocks=blocks,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medseg.build.augmentation import build_augmentation
+from medseg.build.cascade import guidance_of
 from medseg.build.needs import needs_of
 from medseg.data.case import Dataset
 from medseg.planning.plan import Plan
@@ -27,7 +28,9 @@ def build_data(
 ) -> SegmentationDataModule:
     """Make the feed: sampling, augmentation and loaders."""
     from medseg.data.feed.datamodule import SegmentationDataModule
+    from medseg.data.feed.guide import cascade_augmentation
 
+    guidance = guidance_of(recipe, dataset.labels)
     return SegmentationDataModule(
         train,
         val,
@@ -41,6 +44,9 @@ def build_data(
         cache=recipe.data.cache,
         spacing=plan.preprocessing.spacing,
         masked=[n for n, one in enumerate(plan.preprocessing.normalisation) if one.masked],
+        guide_classes=guidance.channels if guidance else 0,
+        # Who wants no augmentation wants none of the guide either.
+        guide_augmentation=cascade_augmentation() if recipe.augmentation else (),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
+from medseg.build.cascade import input_channels
 from medseg.build.device import GIB, device_name
 from medseg.build.needs import needs_of
 from medseg.build.task import build_task
@@ -170,6 +171,7 @@ class _Search:
     def __post_init__(self) -> None:
         self._counted: dict[tuple[int, ...], int] = {}
         self._weights = 0
+        self._channels = input_channels(self.recipe, self.plan, self.dataset.labels)
 
     def choices(self, fixed: Sequence[str]) -> list[Load]:
         """List the loads to try, the planned one first."""
@@ -203,7 +205,7 @@ class _Search:
             plan = fit_plan(self.plan, load)
             network = without_values(self.recipe, plan, self.dataset, trust=self.trust)
             read = needs_of(self.recipe, plan).input_size(plan.patch_size)
-            counted = saved_bytes(network, (1, len(plan.preprocessing.normalisation), *read))
+            counted = saved_bytes(network, (1, self._channels, *read))
             if counted is None:
                 counted = _PER_ACTIVATION * plain_activations(
                     read,
@@ -236,7 +238,7 @@ class _Search:
             rng.restore(states)
         batch = synthetic_batch(
             plan.batch_size,
-            len(plan.preprocessing.normalisation),
+            self._channels,
             needs_of(self.recipe, plan).input_size(plan.patch_size),
             num_labels=len(self.dataset.labels.values),
         )

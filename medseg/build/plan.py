@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medseg.build.cascade import guidance_of
 from medseg.build.clocked import by_clock
 from medseg.build.needs import needs_of
 from medseg.build.transfer import plan_values
@@ -40,6 +41,7 @@ def build_plan(
     file: Path | None = None,
     speed: Speed | None = None,
     inherited: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Planned:
     """Plan for a data set; the recipe's values win over ``edits``, edits over what is planned.
 
@@ -51,6 +53,7 @@ def build_plan(
         speed: of the device, for `sized_by_clock`; ``None``: the fast preset as it stands.
         inherited: what the weights of a transfer decide, see `medseg.build.transfer.inheritance`;
             edits win over it.
+        shapes: see `medseg.planning.planner.plan`.
 
     Raises:
         InputError: a value that was set does not fit the data or the network.
@@ -70,11 +73,19 @@ def build_plan(
         modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
         overrides={**theirs, **(edits or {}), **plan_overrides(recipe)},
         configuration=recipe.plan.configuration,
+        shapes=shapes,
     )
     try:
         if speed is not None and sized_by_clock(recipe, {**theirs, **(edits or {})}):
-            outputs = LabelScheme.from_dict(fingerprint.labels).num_outputs
-            planned = by_clock(recipe, make, speed, num_classes=outputs)
+            labels = LabelScheme.from_dict(fingerprint.labels)
+            guidance = guidance_of(recipe, labels)
+            planned = by_clock(
+                recipe,
+                make,
+                speed,
+                num_classes=labels.num_outputs,
+                guide=guidance.channels if guidance else 0,
+            )
         else:
             planned = make(preset=preset(recipe))
     except InputError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medseg import __version__
+from medseg.build import cascade
 from medseg.build.augmentation import build_augmentation, mirrored_axes
 from medseg.build.dataset import plain, portable_options
 from medseg.build.device import training_device
@@ -75,6 +76,7 @@ def build_task(
             "channels": list(dataset.channels),
             "format": {"name": dataset.format, "options": portable_options(recipe)},
             "inference": {**inference, "mirrored": list(mirrored)},
+            "cascade": cascade.record(recipe, dataset.labels),
             "recipe": recipe.to_yaml(),
             "version": __version__,
         },
@@ -95,7 +97,7 @@ def build_network(
 
     component = recipe.network
     cls = registry.resolve(component.name, trust=trust)
-    channels = len(plan.preprocessing.normalisation)
+    channels = cascade.input_channels(recipe, plan, dataset.labels)
     arguments = registry.plan_arguments(
         component.name,
         cls,

@@ -95,6 +95,12 @@ def _predict(predict: argparse.ArgumentParser) -> None:
         help="average with another run or checkpoint; may be repeated",
     )
     predict.add_argument(
+        "--first",
+        type=Path,
+        metavar="RUN",
+        help="run folder of a cascade's first stage, where that was moved",
+    )
+    predict.add_argument(
         "--format", default=None, help="data format that groups the files (default: the run's)"
     )
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -23,12 +23,14 @@ class Case:
             all of them (a 4D NIfTI, an RGB picture).
         label: the reference mask, or ``None``.
         group: what must not straddle folds (the patient); ``None``: the case itself.
+        guide: the mask that an earlier stage made of these images, or ``None``.
     """
 
     id: str
     images: tuple[Path, ...]
     label: Path | None = None
     group: str | None = None
+    guide: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,15 @@ class Dataset:
 
 
 class Volume(NamedTuple):
-    """An image in memory: ``data`` float32 ``(C, I, J, K)`` or ``(C, I, J)``, and its grid."""
+    """An image in memory: ``data`` float32 ``(C, I, J, K)`` or ``(C, I, J)``, and its grid.
+
+    ``guide`` is what an earlier stage found in it: label indices, uint8, of the same spatial shape.
+    """
 
     data: np.ndarray
     grid: Grid
     header: Any = None
+    guide: np.ndarray | None = None
 
 
 class LabelVolume(NamedTuple):

@@ -38,6 +38,8 @@ class Checkpoint:
         format: ``name`` and ``options`` of the data format, whose rule groups files into cases.
         precision: of the training, as Lightning names it; ``auto`` if the file does not say.
         recipe: the recipe as YAML text.
+        cascade: of a second stage: ``use``, ``margin`` and ``classes`` of its guide, and where the
+            ``first`` stage's run lies, relative to its own; else empty.
         version: the medseg that wrote the file.
         state: the task's parameters; memory-mapped, so read on demand.
     """
@@ -51,6 +53,7 @@ class Checkpoint:
     format: Mapping[str, Any]
     precision: str
     recipe: str
+    cascade: Mapping[str, Any]
     version: str
     state: Mapping[str, Tensor] = field(repr=False)
 
@@ -86,6 +89,7 @@ def read(path: str | Path) -> Checkpoint:
             format=dict(record.get("format") or {"name": "auto", "options": {}}),
             precision=str(record.get("precision") or "auto"),
             recipe=str(record.get("recipe") or ""),
+            cascade=dict(record.get("cascade") or {}),
             version=str(record.get("version", "unknown")),
             state=dict(content["state_dict"].items()),
         )

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from medseg.data.case import Volume
+from medseg.data.feed.guide import with_guide
 from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.steps import Step
 from medseg.errors import InputError
+from medseg.inference import cascade
 from medseg.inference import checkpoint as checkpoints
 from medseg.inference.device import autocast, choose_device, windows_at_once
 from medseg.inference.images import Frame
@@ -27,7 +29,8 @@ from medseg.inference.restore import probability_channels, restore, restore_prob
 from medseg.inference.segmenter import Segmenter
 from medseg.inference.views import average_views, small_affine
 from medseg.inference.window import SlidingWindow
-from medseg.labels import LabelScheme
+from medseg.labels import LabelScheme, is_foreground
+from medseg.planning.guidance import Guidance
 from medseg.planning.mirroring import mirrored_in_prediction
 from medseg.planning.plan import PreprocessingPlan
 
@@ -56,6 +59,9 @@ class Predictor(Segmenter):
         device: ``auto`` takes CUDA where there is one.
         precision: of the networks, as for Lightning; mixed ones where the device computes in them,
             else float32. ``auto``: ``bf16-mixed`` on CUDA, ``32`` elsewhere.
+        guidance: how the networks use what a first stage has found in an image; ``None``: they need
+            no other stage.
+        first_stage: what finds it, in images that do not bring it along (`Volume.guide`).
 
     Raises:
         InputError: ``device`` is not available, or a step of postprocessing is for other labels.
@@ -76,6 +82,8 @@ class Predictor(Segmenter):
         channels: Sequence[str] = (),
         device: str | torch.device = "auto",
         precision: str = "auto",
+        guidance: Guidance | None = None,
+        first_stage: Segmenter | None = None,
     ) -> None:
         self.device = choose_device(device)
         usual = "bf16-mixed" if self.device.type == "cuda" else "32"
@@ -87,6 +95,7 @@ class Predictor(Segmenter):
         self.labels, self.preprocessing = labels, preprocessing
         self.postprocess = Postprocessor(postprocessing, labels)
         self.channels = tuple(channels)
+        self.guidance, self.first_stage = guidance, first_stage
         axes = range(len(patch_size)) if mirror is True else mirror or ()
         self.window = SlidingWindow(
             patch_size, overlap=overlap, batch_size=batch_size, mirror_axes=tuple(axes)
@@ -108,8 +117,11 @@ class Predictor(Segmenter):
         postprocessing: Asked | None = None,
         batch_size: int | None = None,
         precision: str = "auto",
+        first_stage: str | Path | None = None,
     ) -> Predictor:
         """Rebuild a predictor from a run folder (all its folds), a fold's folder or a checkpoint.
+
+        That of a cascade's second stage runs the first as well.
 
         Args:
             path: see `medseg.inference.checkpoint.find`.
@@ -125,10 +137,12 @@ class Predictor(Segmenter):
                 or steps.
             batch_size: windows per forward pass, overrides the checkpoint's.
             precision: as for the constructor; ``auto`` is that of the training, if it is known.
+            first_stage: run folder of a cascade's first stage, where that was moved.
 
         Raises:
-            InputError: see `medseg.inference.checkpoint.read`; the folds do not fit together; or
-                the postprocessing is not for their labels.
+            InputError: see `medseg.inference.checkpoint.read`; the folds do not fit together; the
+                postprocessing is not for their labels; or the first stage is missing, or not of
+                this one.
         """
         found = [checkpoints.read(file) for file in checkpoints.find(path)]
         first = found[0]
@@ -146,6 +160,14 @@ class Predictor(Segmenter):
         if file is not None and (said := stale.notice(file, found)):
             _log.warning("%s", said)
         where = choose_device(device)
+        guidance = cascade.guidance_of(first)
+        earlier: Predictor | None = None
+        if guidance is not None:
+            folder = cascade.first_folder(first, first_stage)
+            earlier = cls.load(folder, device=where, trust=trust)
+            cascade.require_together(earlier, first, channels=earlier.channels, folder=folder)
+        elif first_stage is not None:
+            raise InputError("this run is no cascade, and needs no first stage", file=first.path)
         return cls(
             [checkpoints.build_network(each, trust=trust) for each in found],
             labels=first.labels,
@@ -161,6 +183,8 @@ class Predictor(Segmenter):
             mirror=_mirrored(first, mirror),
             affine=affine or first.inference.get("affine", "none"),
             postprocessing=steps,
+            guidance=guidance,
+            first_stage=earlier,
         )
 
     @property
@@ -225,8 +249,28 @@ class Predictor(Segmenter):
         return within_memory(average, self.window, self.device)[0]
 
     def _run(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
-        prepared = preprocess(volume, self.preprocessing)
-        return self.logits(prepared.image), prepared.record
+        prepared = preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)
+        image, guide = torch.from_numpy(prepared.image), prepared.guide
+        if self.guidance is not None and guide is not None:
+            image = with_guide(image, torch.from_numpy(guide), self.guidance.channels)
+        return self.logits(image), prepared.record
+
+    def _guided(self, volume: Volume) -> Volume:
+        """Let the first stage look at an image, unless somebody has."""
+        if self.guidance is None:
+            return volume
+        if volume.guide is None:
+            if self.first_stage is None:
+                raise InputError(
+                    "this network goes on from what a first stage has found, and there is none",
+                    remedy="load it with Predictor.load, which finds the first stage, too",
+                )
+            volume = volume._replace(guide=self.first_stage.segment(volume)[0])
+        if self.guidance.crops and not is_foreground(volume.guide).any():
+            files = getattr(volume.header, "files", None)
+            name = f"{files[0].name}: " if files else ""
+            _log.warning("%sthe first stage found nothing; the whole image is segmented", name)
+        return volume
 
     def _restored(
         self, how: Callable[..., np.ndarray], logits: Tensor, record: tuple[Step, ...]
@@ -265,6 +309,7 @@ def _check_same(first: checkpoints.Checkpoint, other: checkpoints.Checkpoint) ->
         ("channels", first.channels, other.channels),
         ("preprocessing", first.plan.preprocessing, other.plan.preprocessing),
         ("patch_size", first.plan.patch_size, other.plan.patch_size),
+        ("first stage", dict(first.cascade), dict(other.cascade)),
     ):
         if a != b:
             raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medseg.data.case import Case, LabelVolume, Volume
+from medseg.data.prepare.guides import read_guide
 from medseg.data.prepare.reading import read_image
 from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError
@@ -99,6 +100,8 @@ class Segmenter(ABC):
     def predict_case(self, case: Case) -> LabelVolume:
         """Read a case and return label indices on its own grid.
 
+        A case with a ``guide`` brings what a first stage has found in it: none is run for it.
+
         Raises:
             InputError: a file is missing, damaged or not what the network takes.
         """
@@ -127,7 +130,9 @@ class Segmenter(ABC):
                 file=case.images[0],
                 found=f"shape {volume.grid.shape}",
             )
-        return volume
+        if case.guide is None:
+            return volume
+        return volume._replace(guide=read_guide(case, self.labels, like=volume.grid))
 
     def _predict_files(self, paths: tuple[Path, ...], probabilities: bool) -> Prediction:
         volume = self._read(Case(id=paths[0].name, images=paths))

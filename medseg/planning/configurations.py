@@ -18,6 +18,10 @@ from medseg.planning.preset import Name, Preset
 from medseg.planning.spacing import median_shape
 
 
+class NoLowResolution(InputError):
+    """A low-resolution stage is asked for where there is none, as it would say nothing new."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """One configuration, planned.
@@ -78,8 +82,11 @@ class Configurations:
         full = given_spacing if given_spacing and name != "3d_lowres" else target
         if dims == 2:
             if name in ("3d_fullres", "3d_lowres"):
-                raise InputError(
+                kind = NoLowResolution if name == "3d_lowres" else InputError
+                raise kind(
                     f"plan.configuration: {name} is for volumes, these are pictures",
+                    expected="volumes",
+                    found="pictures",
                     remedy="take 2d, or auto",
                 )
             read = overrides.network(given, spatial_dims=2)
@@ -160,9 +167,9 @@ class Configurations:
             lambda spacing, shape, voxels: self.volumes(spacing, shape=shape, voxels=voxels),
         )
 
-    def _none(self, full: tuple[float, ...]) -> InputError:
+    def _none(self, full: tuple[float, ...]) -> NoLowResolution:
         covered = prod(self.volumes(full).patch_size) / prod(self.shape_at(full))
-        return InputError(
+        return NoLowResolution(
             "plan.configuration: these data have no low-resolution stage",
             expected=f"patches that cover less than {lowres.COVERED:.0%} of the median image, and "
             f"a stage with {lowres.FEWER:g} times fewer voxels",

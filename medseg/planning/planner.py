@@ -51,6 +51,7 @@ def plan(
     overrides: Mapping[str, Any] | None = None,
     configuration: Literal["auto"] | Configuration = "auto",
     preset: Name | Preset = "standard",
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Planned:
     """Plan preprocessing, patch and network for a data set.
 
@@ -67,6 +68,8 @@ def plan(
         preset: ``standard`` fills a GPU of 8 GB with a plain U-Net, ``resenc_m``, ``_l`` and
             ``_xl`` GPUs of 8, 24 and 40 GB with a residual one; ``fast`` is for CPUs and short
             budgets.
+        shapes: voxels per axis of each case that are left of it, by its id, where an earlier stage
+            says where to look; ``None``: what its own crop leaves.
 
     Raises:
         InputError: the fingerprint has no case, the data have no such configuration, or an override
@@ -76,7 +79,7 @@ def plan(
         raise InputError("there is no labelled case to plan for")
     overrides = overrides or {}
     user.check_keys(overrides)
-    prepared = _preprocessing(fingerprint, overrides, modalities)
+    prepared = _preprocessing(fingerprint, overrides, modalities, shapes)
     chosen = Configurations(
         spacings=prepared.spacings,
         shapes=prepared.shapes,
@@ -137,7 +140,10 @@ class _Prepared:
 
 
 def _preprocessing(
-    fingerprint: Fingerprint, overrides: Mapping[str, Any], modalities: Sequence[str] | None
+    fingerprint: Fingerprint,
+    overrides: Mapping[str, Any],
+    modalities: Sequence[str] | None,
+    left: Mapping[str, Sequence[int]] | None,
 ) -> _Prepared:
     cases, dims = fingerprint.cases, fingerprint.spatial_dims
     given = user.preprocessing(overrides, spatial_dims=dims, channels=len(fingerprint.channels))
@@ -148,6 +154,8 @@ def _preprocessing(
     orientation = given.get("orientation", "RAS" if dims == 3 else None)
     crop = given.get("crop", "nonzero" if dims == 3 else "none")
     shapes = [case.cropped_shape if crop == "nonzero" else case.shape for case in cases]
+    if left is not None:
+        shapes = [tuple(left[case.id]) for case in cases]
     spacings = [case.spacing for case in cases]
     if orientation is not None:
         shapes = [as_oriented(shape, orientation) for shape in shapes]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from medseg.recipe import catalogue, components
+from medseg.recipe.cascade_section import Cascade
 from medseg.recipe.data_section import Data
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import COMMAND_LINE
@@ -47,6 +48,7 @@ class Recipe(Section):
     )
     data: Data = Field(default_factory=Data, description="Where the cases are.")
     plan: PlanKeys = Field(default_factory=PlanKeys, description="Replaces planned values.")
+    cascade: Cascade = Field(default_factory=Cascade, description="What an earlier stage finds.")
     augmentation: (
         Annotated[tuple[components.Transform, ...], BeforeValidator(_transforms)]
         | Literal["default", "light", "strong"]

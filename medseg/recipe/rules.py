@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from medseg.recipe.cascade_section import OWN, Cascade
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem, similar
 
@@ -25,6 +26,7 @@ def check(tree: Node) -> Iterator[Problem]:
     yield from _plan(tree)
     yield from _transfer(tree)
     yield from _postprocessing(tree)
+    yield from _cascade(tree)
 
 
 def _data(tree: Node) -> Iterator[Problem]:
@@ -149,6 +151,28 @@ def _outputs(tree: Node) -> list[str]:
         return []
     values = {name: node.value for name, node in labels.value.items()}  # type: ignore[union-attr]
     return [*(n for n, v in values.items() if n != _IGNORE and v != 0), _FOREGROUND]
+
+
+def _cascade(tree: Node) -> Iterator[Problem]:
+    """A key that would do nothing is a misunderstanding."""
+    first, use = _value(tree, "cascade", "first"), _value(tree, "cascade", "use")
+    for key, field in Cascade.model_fields.items():
+        node = tree.get("cascade", key)
+        if key == "first" or node is None or node.value in (None, field.default):
+            continue
+        if first is None:
+            message = "has no meaning without cascade.first, which names the first stage"
+        elif key == "spacing" and first not in OWN:
+            message = f"is that of a first stage that is trained here; {first} is trained"
+        elif key == "margin" and not _crops(first, use):
+            message = "is kept around a box, and nothing is cropped: cascade.use is channels"
+        else:
+            continue
+        yield Problem(node.place, f"cascade.{key}", message)
+
+
+def _crops(first: Any, use: Any) -> bool:
+    return first == "coarse" if use in (None, "auto") else use != "channels"
 
 
 def _value(tree: Node, *path: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from medseg.inference.postprocess.file import NAME
 from medseg.metrics.compare import compare_metrics
 from medseg.recipe import load
 from medseg.stages import compare, evaluate, postprocess_choice
-from medseg.stages.predict import existing, predict_cases
+from medseg.stages.masks import existing
+from medseg.stages.predict import predict_cases
 from medseg.stages.reporter import Reporter
 from medseg.stages.splits import recorded_splits
 
@@ -69,6 +71,7 @@ def run(
     for i, j in combinations(range(len(runs)), 2):
         pair = (runs[i], runs[j])
         folder = folders[pair] = output / f"{i}_{runs[i].name}+{j}_{runs[j].name}"
+        cases = _guided(dataset, pair, trust=trust).cases
         report.stage("ensemble", f"{pair[0]} with {pair[1]}")
         for fold, split in enumerate(splits):
             both = Ensemble.load(
@@ -77,7 +80,7 @@ def run(
                 trust=trust,
                 postprocessing="none",
             )
-            held_out = [case for case in dataset.cases if case.id in split["val"]]
+            held_out = [case for case in cases if case.id in split["val"]]
             predict_cases(both, held_out, folder, report=report, overwrite=True)
         scores[pair] = _score(folder, dataset, splits, like=scores[(runs[0],)])
     ranked = sorted(scores, key=lambda runs: (-_dice(scores[runs]), len(runs)))
@@ -149,6 +152,37 @@ def _choice(
 
 def _dice(metrics: Mapping[str, Any]) -> float:
     return metrics["mean"]["dice"] or 0.0
+
+
+def _guided(dataset: Dataset, runs: Runs, *, trust: tuple[str, ...]) -> Dataset:
+    """Give the cases what the first stage of a cascade has found while it had not seen them."""
+    firsts = {}
+    for path in runs:
+        recipe = load(str(path / "recipe.yaml"), [f"run_dir={json.dumps(str(path))}"], trust=trust)
+        if recipe.cascade.first is not None:
+            firsts[path] = build.first_folder(recipe).resolve()
+    if len(set(firsts.values())) > 1:
+        raise InputError(
+            "cascades that go on from different first stages cannot be paired here",
+            file=list(firsts)[1],
+            expected=f"{firsts[runs[0]]}, as {runs[0]}",
+            found=str(firsts[runs[1]]),
+            remedy="leave one of them out; medseg predict --with averages them on new images",
+        )
+    for first in firsts.values():
+        masks = existing(first / "predictions", dataset.cases)
+        lost = [case.id for case in dataset.cases if case.id not in masks]
+        if lost:
+            # Made anew, they would come from all folds, of which most have seen the case.
+            raise InputError(
+                "predictions of held-out cases are gone, from which a cascade goes on",
+                file=first / "predictions",
+                found=f"no mask of {lost[0]}, and of {len(lost) - 1} other cases",
+                remedy=f"medseg run {shlex.quote(str(first / 'recipe.yaml'))} --each-fold",
+            )
+        cases = tuple(replace(case, guide=masks[case.id]) for case in dataset.cases)
+        return replace(dataset, cases=cases)
+    return dataset
 
 
 def _score(

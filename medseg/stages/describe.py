@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg import build
 from medseg.errors import InputError, did_you_mean
 from medseg.labels import LabelScheme
 from medseg.networks import registry, wiring
@@ -112,10 +113,11 @@ def of_recipe(job: Job) -> Anatomy:
         found = plan.run(job)
     known = inspect.read(job.folder / "fingerprint.json")
     assert known is not None  # a plan was made of it
+    labels = LabelScheme.from_dict(known.labels)
     numbers = wiring.PlanNumbers(
         spatial_dims=found.spatial_dims,
-        in_channels=len(found.preprocessing.normalisation),
-        num_classes=LabelScheme.from_dict(known.labels).num_outputs,
+        in_channels=build.input_channels(job.recipe, found, labels),
+        num_classes=labels.num_outputs,
         patch_size=found.patch_size,
         strides=found.strides,
         kernels=found.kernels,
@@ -138,12 +140,13 @@ def of_checkpoint(path: Path, *, trust: Sequence[str] = ()) -> Anatomy:
         InputError: no checkpoint of medseg is there, or its network cannot be rebuilt.
     """
     from medseg.inference import checkpoint
+    from medseg.inference.cascade import guidance_of
 
     found = checkpoint.read(checkpoint.find(path)[0])
-    network = checkpoint.build_network(found, trust=trust)
+    network, guidance = checkpoint.build_network(found, trust=trust), guidance_of(found)
     return dissect(
         network,
-        in_channels=len(found.channels),
+        in_channels=len(found.channels) + (guidance.channels if guidance else 0),
         size=_input_size(network, found.plan.patch_size),
         name=str(found.network["name"]),
         spacing=found.plan.preprocessing.spacing,

@@ -62,6 +62,8 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
 def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
     plan, index = preprocess.run(job)
     train, val = dealt(job)
+    if job.guides is not None:
+        job.guides.require_unseen(val)
     ids = [case.id for case in train], [case.id for case in val]
     for warning in require_foreground(
         index.counts,
@@ -164,7 +166,8 @@ def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> 
         del recipe["transfer"]
     # What auto has come to is the device's matter.
     recipe["trainer"]["precision"] = job.recipe.trainer.precision
-    return digest(job.data_state, on.plan.to_dict(), recipe, train, val)
+    guides = [] if job.guides is None else [job.guides.state()]
+    return digest(job.data_state, on.plan.to_dict(), recipe, train, val, *guides)
 
 
 def _state(inputs: str, extensions: list[extend.Extension]) -> str:

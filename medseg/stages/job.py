@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medseg import build
 from medseg.data.case import Case, Dataset
@@ -17,6 +17,9 @@ from medseg.recipe import Recipe
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest
 from medseg.tracking import close_loggers
+
+if TYPE_CHECKING:
+    from medseg.stages.guides import Guides
 
 
 @dataclass
@@ -73,6 +76,22 @@ class Job:
         return dataset
 
     @cached_property
+    def guides(self) -> Guides | None:
+        """What a first stage has found in every case; ``None``: the recipe has no first stage.
+
+        Raises:
+            InputError: it is not there yet, or not of these data.
+        """
+        from medseg.stages import guides  # which needs a `Job`
+
+        return guides.find(self)
+
+    @property
+    def guided(self) -> Dataset:
+        """The data set, its cases with what a first stage has found in them, if there is one."""
+        return self.dataset if self.guides is None else self.guides.of(self.dataset)
+
+    @cached_property
     def data_files(self) -> dict[str, tuple[Stamp, ...]]:
         """The files of every labelled case as they were when this job began, by case id."""
         return {case.id: _stamps(case) for case in self.dataset.cases}
@@ -112,4 +131,4 @@ def _stamps(case: Case) -> tuple[Stamp, ...]:
 
 def files_of(case: Case) -> list[Any]:
     """List the files of a case."""
-    return [*case.images, *([case.label] if case.label else [])]
+    return [*case.images, *(mask for mask in (case.label, case.guide) if mask)]

@@ -47,6 +47,7 @@ def predict(
     trust: tuple[str, ...] = (),
     overwrite: bool = False,
     postprocessing: str | None = None,
+    first_stage: Path | None = None,
 ) -> list[Path]:
     """Segment cases into ``output``; folds of a run are averaged, and so are several runs.
 
@@ -60,6 +61,7 @@ def predict(
         overwrite: replace masks that are there.
         postprocessing: ``auto``: what the run, or all runs alike, have chosen; ``none``; or a file;
             ``None``: as the runs' recipes say.
+        first_stage: of a single run that is a cascade, where its first stage was moved.
 
     Raises:
         InputError: a case cannot be read, its mask exists already, or the runs do not fit together.
@@ -67,7 +69,17 @@ def predict(
     predictor: Segmenter
     if len(runs) == 1:
         predictor = Predictor.load(
-            runs[0], device=device, trust=trust, postprocessing=postprocessing
+            runs[0],
+            device=device,
+            trust=trust,
+            postprocessing=postprocessing,
+            first_stage=first_stage,
+        )
+    elif first_stage is not None:
+        raise InputError(
+            "--first names the first stage of one run, and several are averaged",
+            found=", ".join(map(str, runs)),
+            remedy="move the first stages to where their runs look for them",
         )
     else:
         predictor = Ensemble.load(runs, device=device, trust=trust, postprocessing=postprocessing)

@@ -9,7 +9,7 @@ from typing import Any
 from medseg import build
 from medseg.planning.plan import Plan
 from medseg.planning.planner import GIVEN, Planned
-from medseg.stages import inherited, inspect, plan_file
+from medseg.stages import crops, inherited, inspect, plan_file
 from medseg.stages.job import Job
 from medseg.stages.plan_file import PlanFile
 from medseg.stages.speed import as_speed, device_speed
@@ -17,6 +17,8 @@ from medseg.stages.speed import as_speed, device_speed
 
 def run(job: Job) -> Plan:
     """Write the plan; values that a person edited in it are kept."""
+    # First: a first stage that is missing is known before the images are read.
+    left = crops.run(job)
     found = inspect.run(job)
     target = job.folder / "plan.yaml"
     old = plan_file.read(target)
@@ -25,7 +27,14 @@ def run(job: Job) -> Plan:
     speed = device_speed(
         job.recipe, found, known=old.speed, planned=bool(old.values), inherited=theirs
     )
-    make = partial(build.build_plan, job.recipe, found, speed=as_speed(speed), inherited=theirs)
+    make = partial(
+        build.build_plan,
+        job.recipe,
+        found,
+        speed=as_speed(speed),
+        inherited=theirs,
+        shapes=left,
+    )
     base = make()
     edits = {k: v for k, v in old.edits.items() if k not in recipe}
     final = base
@@ -43,6 +52,7 @@ def run(job: Job) -> Plan:
         f"Configuration {final.configuration}, preset {build.preset(job.recipe)}.",
         *([] if found.spatial_dims == 2 else [_lowres(final)]),
         *([other] if other else []),
+        *([_cropped(job)] if left else []),
     ]
     if speed:
         notes.append(f"Sized for the budget on {speed['device']}.")
@@ -69,6 +79,11 @@ def _lowres(planned: Planned) -> str:
         f"The data have a low-resolution stage (plan.configuration: 3d_lowres): spacing {spacing} "
         f"mm, patch {patch}, {low.covered:.0%} of the median image."
     )
+
+
+def _cropped(job: Job) -> str:
+    margin = job.recipe.cascade.margin
+    return f"Planned for what is left of the images: what the first stage found, and {margin:g} mm."
 
 
 def _sentence(plan: Plan) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 from medseg.atomic import write_text
 from medseg.build.device import training_device
 from medseg.data.case import Case
-from medseg.data.prepare.writing import mask_suffix
 from medseg.errors import InputError, InputErrors
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
 from medseg.recipe import Recipe
 from medseg.stages.job import Job, files_of
+from medseg.stages.masks import existing, mask_path
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import digest, files_state
 from medseg.stages.splits import cases_of_fold
@@ -28,7 +28,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     Returns:
         Case id -> mask, of every case that a fold of this run predicted.
     """
-    _, val = cases_of_fold(job.recipe, job.dataset, job.folder.path)
+    _, val = cases_of_fold(job.recipe, job.guided, job.folder.path)
     target = job.folder / "predictions"
     if not val:
         target.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:
             file=beside,
             remedy="choose another folder with -o, or replace them with --overwrite",
         )
-    paths = [out_dir / f"{case.id}{mask_suffix(case.images[0])}" for case in cases]
+    paths = [mask_path(out_dir, case) for case in cases]
     there = [path.name for path in paths if path.exists()]
     if there:
         raise InputError(
@@ -116,9 +116,3 @@ def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:
             found=", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else ""),
             remedy="choose another folder with -o, or replace them with --overwrite",
         )
-
-
-def existing(folder: Path, cases: Sequence[Case]) -> dict[str, Path]:
-    """Find the masks of cases in a folder, by case id."""
-    paths = {case.id: folder / f"{case.id}{mask_suffix(case.images[0])}" for case in cases}
-    return {case: path for case, path in paths.items() if path.is_file()}

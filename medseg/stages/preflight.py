@@ -90,7 +90,9 @@ def run(
         plan, edits = _plan(recipe, folder, found)
         if recipe.transfer is not None and not inherited.has_begun(recipe, folder):
             build.check_transfer(recipe, plan, dataset, trust=trust)
-        cases = expected_bytes(found, plan.preprocessing)
+        guidance = build.guidance_of(recipe, dataset.labels)
+        guide = guidance.channels if guidance else 0
+        cases = expected_bytes(found, plan.preprocessing, guided=guide > 0)
         in_memory = bytes_in_memory(recipe, cases, on_gpu=device.type == "cuda")
         free = free_memory(device)
         room = None if free is None else max(0, round(free * MARGIN))
@@ -120,8 +122,9 @@ def run(
         return [
             Need("device", device_name(device)),
             Need("data", f"{len(found.cases)} cases, {told}"),
+            *([] if guidance is None else [_second(recipe)]),
             _step(fitted, plan),
-            *_memory(device.type, fitted, found, plan, in_memory),
+            *_memory(device.type, fitted, found, plan, in_memory, guide),
             *_disk(recipe, folder, dataset, plan, found, cases, trust),
             *_time(recipe, guess),
         ]
@@ -187,6 +190,15 @@ def _refused(error: InputError) -> Need:
     return Need("training step", error.expected or "", error.found or "none", False, error.remedy)
 
 
+def _second(recipe: Recipe) -> Need:
+    """Say what the other needs are of, where a cascade has a stage before."""
+    text = "the second stage, on whole images"
+    if build.trains_first(recipe):
+        folds = f"{recipe.data.folds} folds" if recipe.cascade.out_of_fold else "one fold"
+        text += f"; before it, {folds} of the first are trained, each for as long"
+    return Need("cascade", text)
+
+
 def _step(fitted: Fitted, plan: Plan) -> Need:
     patch = " x ".join(map(str, plan.patch_size))
     text = f"{_gib(fitted.measured.bytes)}: batch {plan.batch_size}, patch {patch}"
@@ -198,7 +210,7 @@ def _step(fitted: Fitted, plan: Plan) -> Need:
 
 
 def _memory(
-    device: str, fitted: Fitted, found: Fingerprint, plan: Plan, in_memory: int
+    device: str, fitted: Fitted, found: Fingerprint, plan: Plan, in_memory: int, guide: int
 ) -> list[Need]:
     free = memory_available()
     if free is None:
@@ -209,7 +221,7 @@ def _memory(
     channels = len(plan.preprocessing.normalisation)
     # A validation holds an image, its logits and what they are summed up in.
     outputs = len(found.labels["values"]) + 1
-    volume = round(image * (channels + 2 * outputs) / channels)
+    volume = round(image * (channels + guide + 2 * outputs) / channels)
     total = step + in_memory + volume
     parts = [(step, "step"), (in_memory, "cases"), (volume, "validation")]
     text = f"{_gib(total)}: " + ", ".join(f"{name} {_gib(size)}" for size, name in parts if size)

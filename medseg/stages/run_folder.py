@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import is_temporary, locked, sweep, write_text
+from medseg.build.cascade import FIRST
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 from medseg.stages.replaced import Replaced, artefacts
@@ -61,7 +62,7 @@ class RunFolder:
                 )
             self._stale, self._outdated = bool(different), bool(found)
         elif self.path.is_file() or (
-            self.path.is_dir() and not all(map(is_temporary, self.path.iterdir()))
+            self.path.is_dir() and not all(map(_expected, self.path.iterdir()))
         ):
             raise InputError(
                 "the run folder is not empty and holds no run",
@@ -69,6 +70,11 @@ class RunFolder:
                 expected="a new folder, or one that medseg made",
                 remedy="choose another with run_dir=FOLDER",
             )
+
+    @property
+    def other(self) -> bool:
+        """Whether the folder holds a run of another recipe, which is to be overwritten."""
+        return self._stale
 
     def begin(self) -> None:
         """Set a run of another recipe aside, and write ``recipe.yaml`` where it is not up to date.
@@ -147,6 +153,11 @@ class RunFolder:
         except (OSError, ValueError):
             return {}
         return ledger if isinstance(ledger, dict) else {}
+
+
+def _expected(path: Path) -> bool:
+    """Tell what may lie in the folder of a run that has not begun."""
+    return is_temporary(path) or (path.name == FIRST and path.is_dir())
 
 
 def digest(*parts: Any) -> str:

@@ -228,4 +228,6 @@ def _one_batch(trainer: Any) -> Any:
         return None
     from medseg.data.feed.batch import collate
 
-    return collate([dataset[i] for i in range(module.batch_size)])._replace(wide=None)
+    batch = collate([dataset[i] for i in range(module.batch_size)])._replace(wide=None)
+    guide = getattr(module, "guide", None)
+    return batch if guide is None else guide(batch)

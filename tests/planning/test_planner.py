@@ -275,3 +275,13 @@ def test_wrong_number_of_modalities_is_refused():
 def test_importing_the_planner_does_not_import_torch():
     code = "import sys, medseg.planning.planner; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_crop_to_a_first_stage_is_planned_for_and_normalisation_is_not_touched():
+    whole = fingerprint(shapes=[(200, 180, 160)] * 5, channels=("CT", "MRI"))
+    left = {case.id: (60, 50, 40) for case in whole.cases}
+    cropped = plan(whole, shapes=left).plan
+    small = plan(fingerprint(shapes=[(60, 50, 40)] * 5, channels=("CT", "MRI"))).plan
+    assert cropped == small
+    assert cropped.patch_size < plan(whole).plan.patch_size
+    assert cropped.preprocessing.normalisation == plan(whole).plan.preprocessing.normalisation

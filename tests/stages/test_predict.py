@@ -26,6 +26,7 @@ def test_a_run_predicts_where_it_trains(tmp_path, monkeypatch, trains_on, predic
         recipe=recipe,
         folder=RunFolder(recipe),
         dataset=SimpleNamespace(cases=(case,)),
+        guided=SimpleNamespace(cases=(case,)),
         require_unchanged=lambda _: None,
         trust=(),
     )

@@ -30,6 +30,7 @@ def act(arguments: Namespace) -> None:
         trust=trusted(arguments),
         overwrite=arguments.overwrite,
         postprocessing=arguments.postprocessing,
+        first_stage=arguments.first,
     )
     say.say(f"wrote {len(written)} masks into {arguments.output}")
     print_json(arguments, [str(path) for path in written])

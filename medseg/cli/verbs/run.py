@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medseg.cli import one_fold
+from medseg.cli import first_stage, one_fold
 from medseg.cli.job import open_fold, open_job
 from medseg.cli.output import print_json
 from medseg.cli.trusted import trusted
@@ -19,6 +19,9 @@ from medseg.stages import each_fold, run, side_by_side
 def act(arguments: Namespace) -> None:
     """Run every stage of a recipe, for one fold or for each."""
     if arguments.each_fold:
+        _check_each_fold(arguments)
+    first_stage.train(arguments)
+    if arguments.each_fold:
         print_json(arguments, _each_fold(arguments))
         return
     with open_job(arguments) as job:
@@ -26,7 +29,7 @@ def act(arguments: Namespace) -> None:
     print_json(arguments, metrics)
 
 
-def _each_fold(arguments: Namespace) -> dict[str, Any]:
+def _check_each_fold(arguments: Namespace) -> None:
     recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
     named = [word for word in arguments.overrides if word.startswith("data.fold=")]
     if named or recipe.data.fold == "all":
@@ -41,6 +44,10 @@ def _each_fold(arguments: Namespace) -> dict[str, Any]:
             found="--each-fold",
             remedy="extend each: data.fold=0, data.fold=1, …",
         )
+
+
+def _each_fold(arguments: Namespace) -> dict[str, Any]:
+    recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
     logs = Path(recipe.run_dir) / "logs"
 
     def start(fold: int, place: side_by_side.Place) -> Any:

@@ -15,7 +15,7 @@ class Wide(NamedTuple):
     Attributes:
         image: float32 ``(C, *R)``, no smaller than the patch; may be a view of the case itself, so
             nothing may change it in place.
-        label: uint8 indices ``(1, *R)``, or ``None``.
+        label: uint8 indices ``(1, *R)``, or ``None``; see `Batch`.
         start: the patch's first voxel within the region, per axis.
     """
 
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
     Attributes:
         image: float32 ``(C, *S)``.
-        label: uint8 indices ``(1, *S)``, or ``None``.
+        label: uint8 indices ``(1, *S)``, or ``None``; see `Batch`.
         seed: decides every random choice that augmentation makes for this sample.
         case_id: where it was cut from.
         wide: the region around the patch, where augmentation asks for it.
@@ -47,7 +47,9 @@ class Batch(NamedTuple):
 
     Attributes:
         image: float32 ``(B, C, *S)``.
-        label: uint8 indices ``(B, 1, *S)``, or ``None`` where a case has no reference.
+        label: uint8 indices ``(B, 1, *S)``, or ``None`` where a case has no reference. Between the
+            cut and the end of augmentation ``(B, 2, *S)`` where an earlier stage guides: behind the
+            reference what that has found.
         seeds: int64 ``(B,)``; stays on the CPU, where the random choices are made.
         case_ids: ``B`` names.
         wide: one entry per sample; ``None``: no sample has one.

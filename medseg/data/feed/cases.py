@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class FeedCase(Protocol):
         image: float32 ``(C, *S)``, an array or a tensor.
         label: uint8 indices ``(*S)``, likewise, or ``None``.
         locations: class index -> voxel coordinates ``(N, ndim)``; absent classes may be missing.
+
+    A case that an earlier stage guides has a ``guide``, too: uint8 indices ``(*S)``, see `maps_of`.
     """
 
     @property
@@ -46,6 +48,12 @@ class FeedCase(Protocol):
     def locations(self) -> Mapping[int, np.ndarray]: ...  # noqa: D102
 
 
+def maps_of(case: FeedCase) -> list[Any]:
+    """List a case's maps ``(*S)``: its label, and an earlier stage's guide if it has one."""
+    guide = getattr(case, "guide", None)
+    return [case.label, *([] if guide is None else [guide])]
+
+
 @dataclass(frozen=True, eq=False)
 class MemoryCase:
     """A preprocessed case given as plain arrays.
@@ -55,6 +63,7 @@ class MemoryCase:
         image: ``(C, I, J, K)`` or ``(C, I, J)``; brought to float32.
         label: integer indices ``(I, J, K)`` or ``(I, J)``, or ``None``; brought to uint8. Voxels
             that nobody labelled are `medseg.labels.IGNORED`.
+        guide: what an earlier stage found, as ``label``, or ``None``.
 
     Raises:
         InputError: the shapes do not belong together, or the label is not of whole numbers.
@@ -63,6 +72,7 @@ class MemoryCase:
     id: str
     image: np.ndarray
     label: np.ndarray | None = None
+    guide: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         image = np.asarray(self.image, dtype=np.float32)
@@ -74,8 +84,10 @@ class MemoryCase:
                 remedy="add the channel axis: image[None]",
             )
         object.__setattr__(self, "image", image)
-        if self.label is not None:
-            object.__setattr__(self, "label", _index_label(self.id, self.label, image.shape[1:]))
+        for name in ("label", "guide"):
+            index = getattr(self, name)
+            if index is not None:
+                object.__setattr__(self, name, _index_label(self.id, index, image.shape[1:]))
 
     @cached_property
     def locations(self) -> dict[int, np.ndarray]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from medseg.data.feed.batch import Batch, Sample, Wide, gather
-from medseg.data.feed.cases import FeedCase
+from medseg.data.feed.cases import FeedCase, maps_of
 from medseg.data.feed.naming import naming
 from medseg.data.feed.sampling import copy_patch, view_patch
 from medseg.errors import InputError
@@ -88,7 +88,8 @@ def _empty(
     image = torch.empty(
         (*lead, channels, *size), dtype=torch.float32, device=device, pin_memory=pin
     )
-    label = torch.empty((*lead, 1, *size), dtype=torch.uint8, device=device, pin_memory=pin)
+    maps = (*lead, len(maps_of(place.case)), *size)
+    label = torch.empty(maps, dtype=torch.uint8, device=device, pin_memory=pin)
     return image, label
 
 
@@ -102,16 +103,20 @@ def _fill(
     views: bool = False,
 ) -> Wide | None:
     case, start, seed = place
-    source, indices = case.image, case.label
-    assert indices is not None
+    source, maps = case.image, maps_of(case)
     if source.shape[0] != image.shape[0]:
         raise InputError(
             f"case {case.id!r} has another number of channels than those before it",
             expected=str(image.shape[0]),
             found=str(source.shape[0]),
         )
+    if len(maps) != len(label):
+        raise InputError(
+            f"case {case.id!r} differs from those before it in whether an earlier stage guides it"
+        )
     copy_patch(source, start, image)
-    copy_patch(indices, start, label[0])
+    for number, indices in enumerate(maps):
+        copy_patch(indices, start, label[number])
     wanted = None if margin is None else margin(seed, tuple(image.shape))
     if wanted is None:
         return None
@@ -126,23 +131,24 @@ def _widen(
     pin: bool,
     views: bool,
 ) -> Wide | None:
-    source, indices = place.case.image, place.case.label
-    assert indices is not None
+    source, maps = place.case.image, maps_of(place.case)
     # The region ends at the image's border, but never within the patch.
     around = [
         (min(low, max(a, 0)), min(high, max(n - a - p, 0)))
-        for (low, high), a, p, n in zip(wanted, place.start, size, indices.shape, strict=True)
+        for (low, high), a, p, n in zip(wanted, place.start, size, maps[0].shape, strict=True)
     ]
     if not any(low or high for low, high in around):
         return None
     begin = tuple(a - low for a, (low, _) in zip(place.start, around, strict=True))
     extent = tuple(p + low + high for p, (low, high) in zip(size, around, strict=True))
     image = view_patch(source, begin, extent) if views else None
-    label = view_patch(indices, begin, extent) if views else None
+    # Two maps are two arrays, of which one view cannot be.
+    label = view_patch(maps[0], begin, extent) if views and len(maps) == 1 else None
     if image is None or label is None:
         image, label = _empty(place, extent, pin=pin)
         copy_patch(source, begin, image)
-        copy_patch(indices, begin, label[0])
+        for number, indices in enumerate(maps):
+            copy_patch(indices, begin, label[number])
     else:
         label = label[None]
     return Wide(image, label, tuple(low for low, _ in around))

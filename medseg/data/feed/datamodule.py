@@ -14,11 +14,17 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from medseg.data.feed.augment.compose import Compose
 from medseg.data.feed.augment.defaults import default
-from medseg.data.feed.augment.transform import BatchTransform, LoaderTransform, split
+from medseg.data.feed.augment.transform import (
+    BatchTransform,
+    IntensityTransform,
+    LoaderTransform,
+    split,
+)
 from medseg.data.feed.batch import Batch, collate, to_device
 from medseg.data.feed.calibration import FeedPlan, plan_feed
 from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.dataset import PatchDataset, VolumeDataset
+from medseg.data.feed.guide import GuideChannels
 from medseg.data.feed.loader import FeedLoader, PatchBatches
 from medseg.data.feed.residence import choose_residence, settle, size_of
 from medseg.data.feed.sampler import StepSampler
@@ -57,6 +63,10 @@ class SegmentationDataModule(pl.LightningDataModule):
         foreground_fraction: the part of each batch that must hold foreground.
         spacing: mm per axis, for the default augmentation.
         masked: channels whose zeros lie outside the body; augmentation keeps them zero.
+        guide_classes: foreground classes of the cases' guides, each of which becomes a channel
+            behind the image's; cases without a guide need none.
+        guide_augmentation: transforms of these channels, of which
+            `medseg.data.feed.guide.cascade_augmentation` gives nnU-Net's.
     """
 
     def __init__(
@@ -78,6 +88,8 @@ class SegmentationDataModule(pl.LightningDataModule):
         foreground_fraction: float = 1 / 3,
         spacing: Sequence[float] | None = None,
         masked: Sequence[int] = (),
+        guide_classes: int = 0,
+        guide_augmentation: Sequence[IntensityTransform] = (),
     ) -> None:
         super().__init__()
         if augmentation == "default":
@@ -94,7 +106,8 @@ class SegmentationDataModule(pl.LightningDataModule):
             transforms=on_samples,
             margin=getattr(self.augment, "margin", None),
         )
-        self.val_set = VolumeDataset(val)
+        self.guide = GuideChannels(guide_classes, guide_augmentation)
+        self.val_set = VolumeDataset(val, guide_classes=guide_classes)
         self.batch_size = int(batch_size)
         self.steps_per_epoch = steps_per_epoch
         self.num_workers = None if num_workers is None else int(num_workers)
@@ -202,9 +215,11 @@ class SegmentationDataModule(pl.LightningDataModule):
         return to_device(batch, device)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment training batches on the device."""
+        """Augment training batches on the device, and make channels of their guides."""
         training = self.trainer is not None and self.trainer.training
-        return self.augment(batch) if training and isinstance(batch, Batch) else batch
+        if not training or not isinstance(batch, Batch):
+            return batch
+        return self.guide(self.augment(batch), training=True)
 
     def _plan(self) -> FeedPlan:
         if self.feed_plan is not None:

@@ -14,6 +14,7 @@ from medseg.data.feed.augment.transform import LoaderTransform
 from medseg.data.feed.batch import Batch, Sample, Wide, collate
 from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.cutting import Margin, Place, cut_batch, cut_sample
+from medseg.data.feed.guide import with_guide
 from medseg.data.feed.naming import naming
 from medseg.data.feed.sampling import box, forced_foreground, foreground_voxel, patch_start
 from medseg.data.feed.seeds import mix, streams
@@ -146,10 +147,16 @@ class PatchDataset(Dataset):
 
 
 class VolumeDataset(Dataset):
-    """Whole volumes, in the order given; for validation."""
+    """Whole volumes, in the order given; for validation.
 
-    def __init__(self, cases: Sequence[FeedCase]) -> None:
+    Args:
+        cases: the volumes.
+        guide_classes: foreground classes of the cases' guides, which become channels of the image.
+    """
+
+    def __init__(self, cases: Sequence[FeedCase], *, guide_classes: int = 0) -> None:
         self.cases = list(cases)
+        self.guide_classes = int(guide_classes)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -162,9 +169,12 @@ class VolumeDataset(Dataset):
         """
         case = self.cases[index]
         with naming(case.id, "reading"):
-            label = case.label
+            label, guide = case.label, getattr(case, "guide", None)
+            image = _whole(case.image, np.float32)
+            if guide is not None:
+                image = with_guide(image, _whole(guide, np.uint8), self.guide_classes)
             return Sample(
-                image=_whole(case.image, np.float32),
+                image=image,
                 label=None if label is None else _whole(label, np.uint8)[None],
                 seed=0,
                 case_id=case.id,

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from medseg.data.feed.cases import FeedCase
+from medseg.data.feed.cases import FeedCase, maps_of
 from medseg.data.feed.tensor_case import on_device
 from medseg.errors import InputError
 from medseg.machine import memory_available, room_for
@@ -117,8 +117,7 @@ def _size(case: Any) -> int:
     known = getattr(case, "nbytes", None)
     if known is not None:
         return int(known)
-    label = case.label
-    return int(case.image.nbytes) + (0 if label is None else int(label.nbytes))
+    return sum(int(array.nbytes) for array in (case.image, *maps_of(case)) if array is not None)
 
 
 def _free(device: torch.device) -> int:

@@ -21,12 +21,14 @@ class TensorCase:
         image: float32 ``(C, *S)``.
         label: uint8 indices ``(*S)``, or ``None``.
         locations: class index -> voxel coordinates ``(N, ndim)``, in memory.
+        guide: uint8 indices ``(*S)`` of an earlier stage, or ``None``.
     """
 
     id: str
     image: Tensor
     label: Tensor | None
     locations: Mapping[int, np.ndarray]
+    guide: Tensor | None = None
 
     # A GPU's memory cannot be handed to a process, and a copy of it should not be.
     def __reduce__(self) -> tuple:
@@ -35,13 +37,14 @@ class TensorCase:
 
 def on_device(case: FeedCase, device: torch.device) -> TensorCase:
     """Copy a case to a device, bit for bit."""
-    label = case.label
+    label, guide = case.label, getattr(case, "guide", None)
     return TensorCase(
         id=case.id,
         image=_copied(case.image, device, np.float32),
         label=None if label is None else _copied(label, device, np.uint8),
         # Copied, so that no map of a file stays open.
         locations={k: np.array(voxels) for k, voxels in case.locations.items()},
+        guide=None if guide is None else _copied(guide, device, np.uint8),
     )
 
 

@@ -25,6 +25,7 @@ from medseg.data.prepare.sources import Sources, Stamp
 from medseg.data.prepare.space import DiskFull, gigabytes
 from medseg.data.prepare.store import Cache
 from medseg.errors import InputError
+from medseg.planning.guidance import Guidance
 from medseg.planning.plan import PreprocessingPlan
 
 _MOST_NAMES = 3
@@ -42,6 +43,7 @@ def prepare_dataset(
     verify: bool = False,
     say: Callable[[str], None] | None = None,
     before: Callable[[Sequence[str]], None] | None = None,
+    guidance: Guidance | None = None,
 ) -> CacheIndex:
     """Preprocess the labelled cases that the cache does not hold yet.
 
@@ -57,6 +59,7 @@ def prepare_dataset(
         verify: read all entries that are there and compare checksums.
         say: told what is made anew, and why.
         before: called with the ids of the cases to build, before they are.
+        guidance: what becomes of the cases' guides; ``None``: they are not looked at.
 
     Raises:
         InputError: a case cannot be read or does not fit; `InputErrors` names all the cases that
@@ -66,7 +69,8 @@ def prepare_dataset(
     cache = Cache(cache_dir)
     cache.sweep()
     ledger, sources = Ledger(cache.root, making.SCHEMA), Sources(cache.root / "sources.json")
-    maker = Maker(cache, plan, dataset.labels, dict(dataset.value_map), len(dataset.channels))
+    value_map, channels = dict(dataset.value_map), len(dataset.channels)
+    maker = Maker(cache, plan, dataset.labels, value_map, channels, guidance)
     settings = maker.settings()
     names: dict[str, str] = {}
     rows: dict[str, Row] = {}

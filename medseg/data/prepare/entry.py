@@ -1,8 +1,8 @@
 """One preprocessed case on disk: a folder of plain arrays that can be memory-mapped.
 
 ``image.npy`` float32 ``(C, *S)``, ``label.npy`` uint8 ``(*S)``, ``locations.npy`` (coordinates of
-foreground voxels ``(N, ndim)``, class after class), ``case.json`` (what is in them, and their
-checksums). No pickle.
+foreground voxels ``(N, ndim)``, class after class), ``guide.npy`` uint8 ``(*S)`` (what an earlier
+stage found, where one guides), ``case.json`` (what is in them, and their checksums). No pickle.
 
 Files are not synced one by one: what a power cut leaves of them has another size or another
 checksum than ``case.json`` says, and is made anew.
@@ -40,11 +40,13 @@ class Arrays(NamedTuple):
         image: float32 ``(C, *S)``.
         label: uint8 indices ``(*S)``.
         locations: class index -> voxel coordinates ``(N, ndim)``.
+        guide: uint8 indices ``(*S)`` of an earlier stage, or ``None``.
     """
 
     image: np.ndarray
     label: np.ndarray
     locations: dict[int, np.ndarray]
+    guide: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,7 @@ class CachedCase:
         record: the preprocessing steps.
         grid: where the voxels of ``image`` lie.
         entry: the folder it came from, or ``None``.
+        guide: uint8 indices ``(*S)`` of an earlier stage, or ``None``.
     """
 
     id: str
@@ -69,6 +72,7 @@ class CachedCase:
     record: tuple[Step, ...]
     grid: Grid
     entry: Path | None = None
+    guide: np.ndarray | None = None
     mmap: bool = field(default=False, repr=False)
 
     # A memory map sent to another process would arrive as a copy of the whole array.
@@ -76,7 +80,7 @@ class CachedCase:
         if self.mmap and self.entry is not None:
             return load, (self.entry,)
         state = (self.id, self.image, self.label, dict(self.locations), self.record, self.grid)
-        return CachedCase, (*state, self.entry)
+        return CachedCase, (*state, self.entry, self.guide)
 
 
 def load(entry: Path, *, mmap: bool = True, verified: bool = True) -> CachedCase:
@@ -94,7 +98,10 @@ def load(entry: Path, *, mmap: bool = True, verified: bool = True) -> CachedCase
     arrays = open_arrays(entry, Row.of(entry, state), mmap=mmap, verified=verified)
     return CachedCase(
         state["id"],
-        *arrays,
+        arrays.image,
+        arrays.label,
+        arrays.locations,
+        guide=arrays.guide,
         record=record_from_dict(state["record"]),
         grid=Grid.from_dict(state["grid"]),
         entry=entry,
@@ -113,7 +120,8 @@ def open_arrays(entry: Path, row: Row, *, mmap: bool, verified: bool) -> Arrays:
         (np.float32, (row.channels, *shape)),
         (np.uint8, shape),
         (small, (sum(count for _, count in row.locations), ndim)),
-    )
+        (np.uint8, shape),
+    )[: len(row.checksums)]
     found = []
     try:
         for number, (kind, size) in enumerate(wanted):
@@ -128,7 +136,8 @@ def open_arrays(entry: Path, row: Row, *, mmap: bool, verified: bool) -> Arrays:
             found.append(array.reshape(size))
     except (OSError, ValueError) as error:
         raise Damaged(f"{entry}: {error}") from error
-    return Arrays(found[0], found[1], unpack(found[2], dict(row.locations)))
+    locations = unpack(found[2], dict(row.locations))
+    return Arrays(found[0], found[1], locations, found[3] if len(found) > 3 else None)
 
 
 def write(
@@ -148,6 +157,13 @@ def write(
     """
     assert prepared.label is not None
     locations = sample_locations(prepared.label)
+    arrays = {
+        "image.npy": prepared.image,
+        "label.npy": prepared.label,
+        "locations.npy": pack(locations, prepared.label.shape),
+    }
+    if prepared.guide is not None:
+        arrays["guide.npy"] = prepared.guide
     state = {
         "id": case_id,
         "shape": list(prepared.label.shape),
@@ -156,11 +172,7 @@ def write(
         "locations": [[label, len(locations[label])] for label in sorted(locations)],
         "grid": prepared.grid.to_dict(),
         "record": record_to_dict(prepared.record),
-        "files": {
-            "image.npy": _save(folder / "image.npy", prepared.image),
-            "label.npy": _save(folder / "label.npy", prepared.label),
-            "locations.npy": _save(folder / "locations.npy", pack(locations, prepared.label.shape)),
-        },
+        "files": {name: _save(folder / name, array) for name, array in arrays.items()},
         **extra,
     }
     text = json.dumps(state)[:-1]
@@ -179,9 +191,9 @@ def verified_row(entry: Path) -> Row | None:
         row = Row.of(entry)
     except (Damaged, KeyError, TypeError, ValueError):
         return None
-    right = all(
-        checksum(entry / name) == value for name, value in zip(ARRAYS, row.checksums, strict=True)
-    )
+    # Most entries have no guide, the last of the arrays.
+    pairs = zip(ARRAYS, row.checksums, strict=False)
+    right = all(checksum(entry / name) == value for name, value in pairs)
     return row if right else None
 
 

@@ -92,6 +92,11 @@ class LazyCase:
         return self._open().label
 
     @property
+    def guide(self) -> np.ndarray | None:
+        """What an earlier stage found, class indices, uint8 ``(*S)``; ``None``: nobody looked."""
+        return self._open().guide
+
+    @property
     def locations(self) -> Mapping[int, np.ndarray]:
         """Class index -> voxel coordinates ``(N, ndim)``; absent classes are missing."""
         return self._open().locations
@@ -119,7 +124,7 @@ class LazyCase:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays; no file is opened."""
-        return sum(self.row.sizes[:3])
+        return sum(self.row.sizes[:-1])
 
     def load(self) -> LazyCase:
         """Read the arrays into memory now, and keep them there."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.data.case import Case
 from medseg.data.prepare import entry as entries
+from medseg.data.prepare.guides import read_guide
 from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.reading import read_image, read_label
 from medseg.data.prepare.row import Row
@@ -17,6 +18,7 @@ from medseg.data.prepare.sources import Sources, Stamp, unchanged
 from medseg.data.prepare.store import Cache
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+from medseg.planning.guidance import Guidance
 from medseg.planning.plan import PreprocessingPlan
 
 # Raise it when preprocessing comes to give other numbers for the same plan, or files other names.
@@ -32,6 +34,7 @@ class Maker:
     labels: LabelScheme
     value_map: Mapping[int, int]
     channels: int
+    guidance: Guidance | None = None
 
     def settings(self) -> str:
         """Everything that decides the contents of an entry beside the case's files."""
@@ -42,6 +45,8 @@ class Maker:
             "value_map": sorted((int(k), int(v)) for k, v in self.value_map.items()),
             "channels": self.channels,
         }
+        if self.guidance is not None:
+            state["guide"] = self.guidance.preparation()
         return json.dumps(state, sort_keys=True)
 
     def build(self, case: Case, key: str, stamps: Sequence[Stamp]) -> Row:
@@ -56,9 +61,12 @@ class Maker:
         unchanged(stamps)
         volume = read_image(case, channels=self.channels)
         label = read_label(case.label, self.labels, value_map=self.value_map, like=volume)
+        if self.guidance is not None:
+            guide = read_guide(case, self.labels, like=volume.grid)
+            volume = volume._replace(guide=guide)
         # Read from a file that is being written, the contents would not be those of the key.
         unchanged(stamps)
-        prepared = preprocess(volume, self.plan, label)
+        prepared = preprocess(volume, self.plan, label, guidance=self.guidance)
         del volume, label
         final = self.cache.root / self.cache.name(case.id, key)
         with self.cache.writing(final) as folder:
@@ -106,7 +114,8 @@ class Repair:
 
 def key_of(case: Case, settings: str, sources: Sources) -> tuple[str, tuple[Stamp, ...]]:
     """Compute what names a case's entry, and how the files were that it was computed from."""
-    seen = [sources.look(file) for file in (*case.images, *([case.label] if case.label else []))]
+    masks = [mask for mask in (case.label, case.guide) if mask is not None]
+    seen = [sources.look(file) for file in (*case.images, *masks)]
     parts = [case.id, settings, *(s.digest for s in seen)]
     key = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
     return key, tuple(stamp for s in seen for stamp in s.stamps)

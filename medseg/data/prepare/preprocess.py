@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from medseg.data.case import LabelVolume, Volume
+from medseg.data.prepare.boxes import filled_box, guided_box
 from medseg.data.prepare.resampling import coarse_axis, resample_image, resample_label
 from medseg.data.prepare.steps import Crop, Normalise, Reorient, Resample, Step, crop, reorient
 from medseg.errors import InputError
 from medseg.geometry import Grid
+from medseg.planning.guidance import Guidance
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 from medseg.planning.spacing import NOT_ABSURD, absurd
 
@@ -27,59 +29,83 @@ class Prepared(NamedTuple):
         label: uint8 indices ``(*S)``, or ``None``.
         grid: where its voxels lie.
         record: the steps in the order they were taken.
+        guide: uint8 indices ``(*S)`` of an earlier stage, where the network is to see them.
     """
 
     image: np.ndarray
     label: np.ndarray | None
     grid: Grid
     record: tuple[Step, ...]
+    guide: np.ndarray | None = None
 
 
 def preprocess(
-    volume: Volume, plan: PreprocessingPlan, label: LabelVolume | None = None
+    volume: Volume,
+    plan: PreprocessingPlan,
+    label: LabelVolume | None = None,
+    *,
+    guidance: Guidance | None = None,
 ) -> Prepared:
-    """Bring an image, and its label, onto the plan's grid.
+    """Bring an image, its label, and what an earlier stage found in it onto the plan's grid.
 
     Args:
         volume: ``(C, *S)`` as read, any axis order.
         plan: what to do.
         label: on the same grid as ``volume``.
+        guidance: what becomes of the volume's guide; a crop to a guide without foreground leaves
+            the image whole. ``None``: the guide is not looked at.
 
     Raises:
         InputError: the plan is for another number of axes or channels.
     """
     _check(volume, plan)
     image = np.asarray(volume.data, dtype=np.float32)
-    index = None if label is None else label.data
+    maps: dict[str, np.ndarray] = {} if label is None else {"label": label.data}
+    if guidance is not None:
+        maps["guide"] = _guide_of(volume)
     grid = volume.grid
     record: list[Step] = []
 
     if plan.orientation is not None and grid.ndim == 3:
         turn = plan_reorient(grid, plan.orientation)
         image, grid = reorient(image, turn), turn.target
-        index = None if index is None else reorient(index, turn)
+        maps = {name: reorient(index, turn) for name, index in maps.items()}
         record.append(turn)
 
     if plan.crop == "nonzero":
         cut = plan_crop(image, grid)
         image, grid = crop(image, cut), cut.target
-        index = None if index is None else crop(index, cut)
+        maps = {name: crop(index, cut) for name, index in maps.items()}
         record.append(cut)
 
+    # Before the crop to a guide: an image's own mean must not hang on what an earlier stage found.
     image, scaled = normalise(image, plan.normalisation)
     record.append(scaled)
+
+    box = None
+    if guidance is not None and guidance.crops:
+        box = guided_box(maps["guide"], grid, guidance.margin)
+    if box is not None:
+        cut = Crop(grid, *box)
+        image, grid = crop(image, cut), cut.target
+        maps = {name: crop(index, cut) for name, index in maps.items()}
+        record.append(cut)
 
     stretch = plan_resample(grid, plan.spacing)
     if stretch is not None:
         image = resample_image(image, grid, stretch.target)
-        if index is not None:
-            index = resample_label(np.ascontiguousarray(index), grid, stretch.target)
+        maps = {
+            name: resample_label(np.ascontiguousarray(index), grid, stretch.target)
+            for name, index in maps.items()
+        }
         grid = stretch.target
         record.append(stretch)
 
     image = np.ascontiguousarray(image, dtype=np.float32)
-    index = None if index is None else np.ascontiguousarray(index, dtype=np.uint8)
-    return Prepared(image, index, grid, tuple(record))
+    maps = {name: np.ascontiguousarray(index, dtype=np.uint8) for name, index in maps.items()}
+    shown = guidance is not None and guidance.channels
+    guide = maps["guide"] if shown else None
+    return Prepared(image, maps.get("label"), grid, tuple(record), guide)
 
 
 def plan_reorient(grid: Grid, orientation: str = "RAS") -> Reorient:
@@ -97,15 +123,10 @@ def plan_crop(image: np.ndarray, grid: Grid) -> Crop:
 
     An image without any such voxel keeps its whole grid.
     """
-    start, stop = [], []
     filled = np.zeros(grid.shape, dtype=bool)
     for channel in image:
         filled |= channel != 0
-    for axis in range(grid.ndim):
-        hits = np.flatnonzero(filled.any(axis=tuple(a for a in range(grid.ndim) if a != axis)))
-        start.append(int(hits[0]) if len(hits) else 0)
-        stop.append(int(hits[-1]) + 1 if len(hits) else grid.shape[axis])
-    return Crop(grid, tuple(start), tuple(stop))
+    return Crop(grid, *(filled_box(filled) or ((0,) * grid.ndim, grid.shape)))
 
 
 def plan_resample(grid: Grid, spacing: tuple[float, ...]) -> Resample | None:
@@ -162,6 +183,17 @@ def _normalise(source: np.ndarray, out: np.ndarray, scheme: Normalisation) -> No
     if inside is not None:
         out[~inside] = 0.0
     return used
+
+
+def _guide_of(volume: Volume) -> np.ndarray:
+    guide = volume.guide
+    if guide is None or guide.shape != volume.grid.shape:
+        raise InputError(
+            "what the first stage found in the image is not there, or of another shape",
+            expected=f"label indices of shape {volume.grid.shape}",
+            found="none" if guide is None else f"shape {guide.shape}",
+        )
+    return guide
 
 
 def _check(volume: Volume, plan: PreprocessingPlan) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ARRAYS = ("image.npy", "label.npy", "locations.npy")
+# The last only where an earlier stage guides.
+ARRAYS = ("image.npy", "label.npy", "locations.npy", "guide.npy")
 STATE = "case.json"
-FILES = (*ARRAYS, STATE)
 
 CHECKSUM = ', "checksum": '
 
@@ -28,8 +28,8 @@ class Row(NamedTuple):
         channels: of the image.
         counts: voxels per label index, background first.
         locations: class indices that have locations, and how many each.
-        checksums: CRC-32 of each of `ARRAYS`.
-        sizes: bytes of each of `FILES`.
+        checksums: CRC-32 of each of `ARRAYS` that it has.
+        sizes: bytes of each of these, and of `STATE`.
         changed_ns: when the newest of the files was last changed in any way, as the system counts.
     """
 
@@ -49,8 +49,8 @@ class Row(NamedTuple):
             Damaged: its files are not all there with the size that they were written with.
         """
         state = read_state(entry) if state is None else state
-        seen = look(entry)
-        files = [state["files"][name] for name in ARRAYS]
+        files = [state["files"][name] for name in ARRAYS if name in state["files"]]
+        seen = look(entry, len(files))
         if seen is None or list(seen[0][:-1]) != [size for size, _ in files]:
             raise Damaged(f"{entry} is not whole")
         return cls(
@@ -79,12 +79,15 @@ def read_state(entry: Path) -> dict[str, Any]:
         raise Damaged(f"{entry / STATE}: {error}") from error
 
 
-def look(entry: Path) -> tuple[tuple[int, ...], int] | None:
-    """Give the sizes of an entry's files and the newest change; ``None`` where one is missing."""
+def look(entry: Path, arrays: int) -> tuple[tuple[int, ...], int] | None:
+    """Give the sizes of an entry's files and the newest change; ``None`` where one is missing.
+
+    ``arrays``: how many of `ARRAYS` it has.
+    """
     folder = os.fspath(entry)
     try:
         # Making a Path takes longer than asking the system.
-        found = [os.stat(f"{folder}/{name}") for name in FILES]  # noqa: PTH116
+        found = [os.stat(f"{folder}/{name}") for name in (*ARRAYS[:arrays], STATE)]  # noqa: PTH116
     except OSError:
         return None
     return tuple(s.st_size for s in found), max(max(s.st_mtime_ns, s.st_ctime_ns) for s in found)

@@ -461,6 +461,8 @@ def test_the_size_of_a_cache_is_foretold(data, root):
     index = prepare_dataset(data, PLAN, root)
     real = sum(f.stat().st_size for path in index.entries.values() for f in path.iterdir())
     assert real * 0.9 < foretold < real * 2.0  # tiny cases: mostly what comes beside the voxels
+    labels = sum(case.label.nbytes for case in index.load_all())
+    assert expected_bytes(fingerprint(data), PLAN, guided=True) - foretold == labels
 
 
 def test_a_source_that_changes_while_it_is_read_is_told_and_not_kept(data, root, monkeypatch):

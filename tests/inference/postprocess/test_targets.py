@@ -57,7 +57,8 @@ def test_a_class_named_foreground_goes_first():
 
 
 def test_regions_that_cross_keep_what_they_do_not_share():
-    scheme = LabelScheme({"a": 1, "both": 2, "b": 3}, {"A": (1, 2), "B": (2, 3)}, order=(1, 3))
+    regions = {"A": (1, 2), "B": (2, 3), "C": (2,)}
+    scheme = LabelScheme({"a": 1, "both": 2, "b": 3}, regions, order=(1, 3, 2))
     assert moves(find_target("A", scheme).left, scheme) == {"both": "b", "a": "background"}
     assert moves(find_target("B", scheme).left, scheme) == {"both": "a", "b": "background"}
     assert moves(find_target("A", scheme).joined, scheme) == {"b": "both", "background": "a"}

@@ -17,13 +17,14 @@ from medseg.data.feed.batch import Wide
 
 
 def resample(region: Wide, warp: Warp, image: Tensor, label: Tensor | None) -> None:
-    """Write what a warp shows of a region into ``image`` ``(C, *S)`` and ``label`` ``(1, *S)``.
+    """Write what a warp shows of a region into ``image`` ``(C, *S)`` and ``label`` ``(N, *S)``.
 
-    The image is read linearly, the label by `Votes`; outside the region both are zero.
+    The image is read linearly, each map of the label by `Votes`; outside the region both are zero.
     """
     _read(region.image, warp, region.start, image)
     if label is not None and region.label is not None:
-        _poll(region.label[0], warp, region.start, label[0])
+        for source, target in zip(region.label, label, strict=True):
+            _poll(source, warp, region.start, target)
 
 
 def _read(source: Tensor, warp: Warp, start: Sequence[int], image: Tensor) -> None:

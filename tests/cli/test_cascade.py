@@ -1,0 +1,319 @@
+"""Both kinds of cascades, from a recipe to masks, and what can be wrong with them."""
+
+import json
+import os
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from medseg.cli import main
+from medseg.data import phantoms
+from medseg.data.prepare.boxes import guided_box
+from medseg.errors import InputError
+from medseg.geometry import Grid
+from medseg.inference import Predictor
+
+FOLDS = ("data.folds=2", "trainer.ema=null")
+LOWRES = ("cascade.first=lowres", "cascade.spacing=2")
+COARSE = ("cascade.first=coarse", "cascade.spacing=3", "cascade.margin=2", "cascade.use=both")
+
+
+def trained(folder, tiny, *words):
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny.yaml").write_text(tiny)
+    command = ["run", str(folder / "tiny.yaml"), *FOLDS, *words, f"run_dir={folder / 'run'}"]
+    assert main([*command, "-q"]) == 0
+    return command, folder / "run"
+
+
+@pytest.fixture(scope="module")
+def lowres(tmp_path_factory, tiny):
+    """A cascade by channels: the command's words, and the run's folder."""
+    return trained(tmp_path_factory.mktemp("lowres"), tiny, *LOWRES)
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory, tiny):
+    """A cascade by crop and channels."""
+    return trained(tmp_path_factory.mktemp("coarse"), tiny, *COARSE, "trainer.steps=8")
+
+
+def copied(run, here):
+    """Copy a run, which a test may spoil."""
+    return shutil.copytree(run, here / "copy")
+
+
+def indices(path):
+    return np.asarray(nib.load(path).dataobj).astype(np.uint8)
+
+
+def stopped(*_, **__):
+    raise InputError("stopped")
+
+
+def changed(run):
+    files = [*run.rglob("*.ckpt"), *run.rglob("predictions/*.nii.gz")]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def weights(run):
+    return {path: time for path, time in changed(run).items() if path.suffix == ".ckpt"}
+
+
+@pytest.fixture(params=["lowres", "coarse"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_first_stage_predicts_every_case_that_the_second_learns_from(either, phantom):
+    _, run = either
+    cases = {path.name for path in (phantom / "imagesTr").iterdir()}
+    assert {p.name for p in (run / "first" / "predictions").glob("*.nii.gz")} == cases
+    assert sorted(p.name for p in (run / "first").glob("fold_*")) == ["fold_0", "fold_1"]
+    assert sorted(p.name for p in run.glob("fold_*")) == ["fold_0"]
+    assert (run / "splits.json").read_text() == (run / "first" / "splits.json").read_text()
+    entries = list(run.glob("cache/*/case.json"))
+    assert len(entries) == len(cases)
+    for entry in entries:
+        case = json.loads(entry.read_text())["id"]
+        guide, label = (np.load(entry.parent / f"{name}.npy") for name in ("guide", "label"))
+        found = indices(run / "first" / "predictions" / f"{case}.nii.gz")
+        assert guide.shape == label.shape and set(np.unique(guide)) <= set(np.unique(found))
+        assert guide.any() == found.any()
+
+
+def test_the_same_command_finds_everything_done(cli, either):
+    words, run = either
+    before = changed(run)
+    code, out, err = cli(*words)
+    assert code == 0, err
+    assert out.count("is trained, unchanged") == 3
+    assert changed(run) == before
+
+
+def test_masks_lie_on_the_scanners_grid_and_within_the_box(coarse, phantom):
+    _, run = coarse
+    crops = json.loads((run / "crops.json").read_text())
+    held_out = json.loads((run / "splits.json").read_text())[0]["val"]
+    assert held_out
+    boxed = 0
+    for case, crop in crops.items():
+        source = nib.load(phantom / "imagesTr" / f"{case}.nii.gz")
+        guide = indices(run / "first" / "predictions" / f"{case}.nii.gz")
+        box = guided_box(guide, Grid(guide.shape, source.affine), 2.0)
+        assert crop["empty"] == (box is None)
+        if case not in held_out:
+            continue
+        mask = nib.load(run / "predictions" / f"{case}.nii.gz")
+        assert mask.shape == source.shape and np.allclose(mask.affine, source.affine)
+        if box is not None:
+            boxed += 1
+            outside = np.ones(guide.shape, bool)
+            outside[tuple(map(slice, *box))] = False
+            assert not indices(run / "predictions" / f"{case}.nii.gz")[outside].any()
+            reference = indices(phantom / "labelsTr" / f"{case}.nii.gz") > 0
+            kept = 1 - (reference & outside).sum() / reference.sum()
+            assert crop["kept"] == pytest.approx(kept)
+    assert boxed
+
+
+def test_command_and_import_give_the_same_masks(cli, either, phantom, here):
+    _, run = either
+    image = next((phantom / "imagesTr").iterdir())
+    code, _, err = cli("predict", run, image, "-o", "masks", "--device", "cpu")
+    assert code == 0, err
+    predictor = Predictor.load(run, device="cpu")
+    assert np.array_equal(predictor(image).data, indices(here / "masks" / image.name))
+    assert len(predictor.first_stage.networks) == 2
+    by_hand = predictor.first_stage(image).data
+    assert by_hand.shape == indices(here / "masks" / image.name).shape
+
+
+def test_a_run_is_moved_with_its_first_stage(cli, lowres, phantom, here):
+    _, run = lowres
+    image = next((phantom / "imagesTr").iterdir())
+    assert cli("predict", run, image, "-o", "before", "--device", "cpu")[0] == 0
+    moved = copied(run, here)
+    assert cli("predict", moved, image, "-o", "after", "--device", "cpu")[0] == 0
+    (moved / "first").rename(here / "first_run")
+    code, _, err = cli("predict", moved, image, "-o", "lost")
+    assert code == 2 and "--first" in err and not (here / "lost").exists()
+    assert cli("predict", moved, image, "-o", "named", "--first", "first_run")[0] == 0
+    for folder in ("after", "named"):
+        assert np.array_equal(
+            indices(here / folder / image.name), indices(here / "before" / image.name)
+        )
+    code, _, err = cli("predict", run, image, "--with", run, "--first", "first_run", "-o", "both")
+    assert code == 2 and "--first names" in err
+
+
+def test_a_run_that_is_trained_is_a_first_stage_too(cli, lowres, recipe, here):
+    _, run = lowres
+    words = (*FOLDS, f"cascade.first={run / 'first'}", "run_dir=runs/second", "data.fold=1")
+    code, _, err = cli("run", recipe, *words, "cascade.use=crop", "cascade.margin=1")
+    assert code == 0, err
+    assert not (here / "runs" / "second" / "first").exists()
+    assert not list((here / "runs" / "second").glob("cache/*/guide.npy"))
+    assert (here / "runs" / "second" / "metrics.json").is_file()
+
+
+def test_missing_predictions_are_named_with_the_command_that_makes_them(cli, lowres, recipe, here):
+    first = copied(lowres[1], here) / "first"
+    splits = json.loads((first / "splits.json").read_text())
+    lost = splits[1]["val"][0]
+    (first / "predictions" / f"{lost}.nii.gz").unlink()
+    words = (*FOLDS, f"cascade.first={first}", "run_dir=runs/second")
+    code, _, err = cli("fit", recipe, *words)
+    assert code == 2
+    assert lost in err and "fold 1" in err and "fold 0" not in err
+    assert f"medseg run {first / 'recipe.yaml'} data.fold=1" in err
+
+
+def test_a_first_stage_that_is_not_trained_is_named(cli, recipe):
+    code, _, err = cli("fit", recipe, *FOLDS, *LOWRES)
+    assert code == 2 and "is not trained" in err and "medseg run RECIPE" in err
+    code, _, err = cli("plan", recipe, *FOLDS, "cascade.first=runs/none", "run_dir=runs/b")
+    assert code == 2 and "runs/none" in err and "cascade.first=RUN" in err
+    code, _, err = cli("plan", recipe, *FOLDS, "cascade.first=runs/b", "run_dir=runs/b")
+    assert code == 2 and "its own first stage" in err
+    assert cli("inspect", recipe, *FOLDS, *LOWRES)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": {"values": {"background": 0, "organ": 1}}}, "other labels"),
+        ({"channels": ["T1", "T2"]}, "other channels"),
+        ({"cases": []}, "another data set"),
+    ],
+)
+def test_a_first_stage_of_something_else_is_refused(cli, lowres, recipe, here, change, message):
+    first = copied(lowres[1], here) / "first"
+    file = first / "fingerprint.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    words = (*FOLDS, f"cascade.first={first}", "run_dir=runs/second")
+    code, _, err = cli("fit", recipe, *words)
+    assert code == 2 and message in err and str(first) in err
+
+
+def test_mistakes_in_the_second_stage_are_said_before_the_first_is_trained(cli, recipe, here):
+    code, _, err = cli("run", recipe, *FOLDS, *LOWRES, "--each-fold", "data.fold=1")
+    assert code == 2 and "--each-fold" in err
+    full = here / "runs" / "full"
+    full.mkdir(parents=True)
+    (full / "notes.txt").write_text("mine")
+    code, _, err = cli("run", recipe, *FOLDS, *LOWRES, f"run_dir={full}")
+    assert code == 2 and "holds no run" in err
+    assert not list((here / "runs").rglob("first"))
+
+
+def test_a_first_stage_that_finds_nothing_at_all_is_nothing_to_crop_to(cli, lowres, recipe, here):
+    first = copied(lowres[1], here) / "first"
+    for path in (first / "predictions").glob("*.nii.gz"):
+        mask = nib.load(path)
+        nib.save(nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), path)
+    words = (*FOLDS, f"cascade.first={first}", "cascade.use=crop", "run_dir=runs/second")
+    for _ in range(2):  # what is known from the first time is refused as well
+        code, _, err = cli("fit", recipe, *words)
+        assert code == 2 and "found nothing in any case" in err and str(first) in err
+
+
+def test_pictures_have_no_low_resolution_stage(cli, here):
+    phantoms.write("cells", here / "cells", cases=4, seed=1)
+    (here / "cells.yaml").write_text(
+        "extends: base/2d\ndata: {root: cells, workers: 0, folds: 2}\ntrainer: {steps: 2}\n"
+        "logger: none\ncascade: {first: lowres}\n"
+    )
+    code, _, err = cli("run", "cells.yaml")
+    assert code == 2 and "cascade.first: lowres" in err and "pictures" in err and "coarse" in err
+
+
+def test_data_without_a_low_resolution_stage_have_nothing_to_gain(cli, recipe, here):
+    free = ("plan.patch_size=null", "plan.features=null", "plan.batch_size=null")
+    code, _, err = cli("run", recipe, *FOLDS, *free, "cascade.first=lowres")
+    assert code == 2
+    assert "nothing to gain" in err and "coarse" in err
+    assert not list((here / "runs").rglob("*.ckpt"))
+
+
+def test_one_fold_is_enough_if_that_is_asked_for(cli, recipe, here, monkeypatch):
+    words = (*FOLDS, *LOWRES, "cascade.out_of_fold=false", "data.fold=1")
+    code, _, err = cli("run", recipe, *words)
+    assert code == 0, err
+    run = here / "runs" / "tiny"
+    assert [p.name for p in (run / "first").glob("fold_*")] == ["fold_1"]
+    train = json.loads((run / "splits.json").read_text())[1]["train"]
+    seen = {p.name[:-7] for p in (run / "guides" / "fold_1").glob("*.nii.gz")}
+    assert seen == set(train)
+    before = changed(run)
+    assert cli("run", recipe, *words)[0] == 0 and changed(run) == before
+    # Another network's masks must not pass for its own where predicting them was stopped.
+    (best,) = (run / "first" / "fold_1").rglob("best.ckpt")
+    os.utime(best, (1e9, 1e9))
+    with monkeypatch.context() as patch:
+        patch.setattr("medseg.stages.predict.predict_cases", stopped)
+        assert cli("fit", recipe, *words)[0] == 2
+    assert not list((run / "guides" / "fold_1").glob("*.nii.gz"))
+    # What was held out of the first stage must be held out of the second.
+    (here / "other.json").write_text(json.dumps([{"train": train[1:], "val": train[:1]}] * 2))
+    other = (f"cascade.first={run / 'first'}", "cascade.out_of_fold=false", "data.fold=1")
+    code, _, err = cli("fit", recipe, *FOLDS, *other, "run_dir=runs/o", "data.splits=other.json")
+    assert code == 2 and "was trained on cases that are held out here" in err
+    code, _, err = cli("run", recipe, *words[:-1], "--each-fold")
+    assert code == 2 and "out_of_fold" in err
+
+
+def test_overwriting_keeps_a_first_stage_of_the_same_recipe(cli, lowres, here):
+    words, run = lowres
+    copy = copied(run, here)
+    words = [*words[:-1], f"run_dir={copy}"]
+    before = weights(copy / "first")
+    code, out, err = cli(*words, "--overwrite")
+    assert code == 0, err
+    assert out.count("is trained, unchanged") == 2
+    assert weights(copy / "first") == before
+    code, _, err = cli(*words, "seed=9")
+    assert code == 2 and "another recipe" in err
+    assert cli(*words, "seed=9", "--overwrite")[0] == 0
+    assert weights(copy / "first") != before
+
+
+def test_every_fold_of_both_stages_is_trained_and_a_pair_is_chosen(cli, cli_json, lowres, here):
+    words, run = lowres
+    copy = copied(run, here)
+    words = [*words[:-1], f"run_dir={copy}"]
+    code, _, err = cli(*words, "--each-fold")
+    assert code == 0, err
+    assert sorted(p.name for p in copy.glob("fold_*")) == ["fold_0", "fold_1"]
+    found = cli_json("choose", copy, copy / "first", "-o", "choice")
+    assert len(found["candidates"]) == 3
+    # Made anew, a lost prediction would come from networks that have seen the case.
+    next((copy / "first" / "predictions").glob("*.nii.gz")).unlink()
+    code, _, err = cli("choose", copy, copy / "first", "-o", "again")
+    assert code == 2 and "predictions of held-out cases are gone" in err
+
+
+def test_a_cascade_is_described_with_its_channels(cli_json, cli, lowres, here):
+    words, run = lowres
+    found = cli_json("describe", run)
+    assert found["input"][0] == 3
+    code, out, err = cli("doctor", *words[1:])
+    assert code == 0, err
+    assert "the second stage" in out and "2 folds of the first" in out
+
+
+def test_pictures_are_cropped_to_what_was_found(cli, here):
+    phantoms.write("cells", here / "cells", cases=4, seed=1)
+    (here / "cells.yaml").write_text(
+        "extends: base/2d\n"
+        "data: {root: cells, workers: 0, folds: 2}\n"
+        "plan: {patch_size: 32, features: [4, 8], batch_size: 2}\n"
+        "trainer: {steps: 2}\nlogger: none\n"
+        "cascade: {first: coarse, spacing: 4, use: both, margin: 8}\n"
+    )
+    code, _, err = cli("run", "cells.yaml")
+    assert code == 0, err
+    predictions = list((here / "runs" / "cells" / "predictions").glob("*.png"))
+    assert len(predictions) == 2
