@@ -24,6 +24,23 @@ def chords(half: tuple[float, float], count: int = 20) -> list[tuple[float, ...]
     return rows
 
 
+def write_video(
+    path: Path, frames: np.ndarray, *, codec: str = "mjpeg", pix_fmt: str = "yuvj420p"
+) -> Path:
+    """Write frames ``(N, I, J, 3)`` as a video."""
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=50)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pix_fmt
+        for frame in frames:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                file.mux(packet)
+        for packet in stream.encode():
+            file.mux(packet)
+    return path
+
+
 class EchoNet:
     """A synthetic EchoNet-Dynamic, which tests may spoil before it is written."""
 
@@ -35,10 +52,12 @@ class EchoNet:
 
     def write(self) -> Path:
         """Write videos and tables."""
-        av = pytest.importorskip("av", reason="PyAV is not installed")
         (self.root / "Videos").mkdir(parents=True)
+        # Each frame has a brightness of its own, so that a wrong one is noticed.
+        grey = 20 + 30 * np.arange(self.frames, dtype=np.uint8)
         for name in self.splits:
-            self._video(av, self.root / "Videos" / f"{name}.avi")
+            path = self.root / "Videos" / f"{name}.avi"
+            write_video(path, np.tile(grey[:, None, None, None], (1, *SHAPE, 3)))
         self._table(
             "FileList.csv",
             "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split",
@@ -55,18 +74,6 @@ class EchoNet:
             ],
         )
         return self.root
-
-    def _video(self, av, path: Path) -> None:
-        with av.open(str(path), "w") as file:
-            stream = file.add_stream("mjpeg", rate=50)
-            stream.width, stream.height, stream.pix_fmt = SHAPE[1], SHAPE[0], "yuvj420p"
-            for number in range(self.frames):
-                # Each frame has a brightness of its own, so that a wrong one is noticed.
-                grey = np.full((*SHAPE, 3), 20 + 30 * number, dtype=np.uint8)
-                for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")):
-                    file.mux(packet)
-            for packet in stream.encode():
-                file.mux(packet)
 
     def _table(self, name: str, header: str, rows: list[tuple]) -> None:
         with (self.root / name).open("w", newline="") as file:
@@ -87,6 +94,16 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Give a function that writes frames ``(N, I, J, 3)`` as a video, and its path."""
+
+    def write(frames: np.ndarray, name: str = "a.avi", **how: str) -> Path:
+        return write_video(tmp_path / name, frames, **how)
+
+    return write
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -205,6 +205,23 @@ class Predictor(Segmenter):
         likely = self._restored(restore_probabilities, logits, record) if probabilities else None
         return index, likely
 
+    def clean_each(self, volumes: Iterable[Volume]) -> Iterator[np.ndarray]:
+        """Yield the masks of `clean`, one image after the other, run in batches of one shape."""
+        images = iter(volumes)
+        while chunk := list(islice(images, self.window.batch_size)):
+            prepared = [
+                preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)
+                for volume in chunk
+            ]
+            # Each may have been cropped in its own way.
+            pairs = zip(chunk, prepared, strict=True)
+            for _, alike in groupby(pairs, key=lambda pair: pair[1].image.shape):
+                batch = list(alike)
+                logits = self._mean_logits(np.stack([one.image for _, one in batch]))
+                for mine, (volume, one) in zip(logits, batch, strict=True):
+                    index = self._restored(restore, mine, one.record)
+                    yield self.postprocess(index, volume.grid.spacing)
+
     def predict_probabilities(self, volume: Volume) -> np.ndarray:
         """Return probabilities float32 ``(K, *S)`` on the volume's own grid."""
         return self._restored(restore_probabilities, *self._run(volume))
@@ -232,7 +249,11 @@ class Predictor(Segmenter):
         Raises:
             InputError: not even one patch fits the GPU's memory.
         """
-        tensor = torch.as_tensor(image, dtype=torch.float32)[None]
+        return self._mean_logits(image[None])[0]
+
+    def _mean_logits(self, images: np.ndarray | Tensor) -> Tensor:
+        """Return `logits` ``(B, K, *S)`` of equally large images ``(B, C, *S)``."""
+        tensor = torch.as_tensor(images, dtype=torch.float32)
 
         @torch.inference_mode()
         def average(window: SlidingWindow, gather_on: torch.device) -> Tensor:
@@ -246,7 +267,7 @@ class Predictor(Segmenter):
             image = tensor.to(gather_on)
             return average_views(of_networks, image, self.maps, self.preprocessing.spacing)
 
-        return within_memory(average, self.window, self.device)[0]
+        return within_memory(average, self.window, self.device)
 
     def _run(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
         prepared = preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)

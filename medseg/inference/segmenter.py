@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medseg.data.case import Case, LabelVolume, Volume
+from medseg.data.formats.files import is_video
+from medseg.data.prepare.areas import Row, measured, write_areas
+from medseg.data.prepare.frames import each_frame
 from medseg.data.prepare.guides import read_guide
+from medseg.data.prepare.pictures import has_pages
+from medseg.data.prepare.raw import STACKS, suffix
 from medseg.data.prepare.reading import read_image
+from medseg.data.prepare.stack import write_stack
 from medseg.data.prepare.writing import mask_suffix, write_label
 from medseg.errors import InputError
 from medseg.inference.images import Frame, receive
@@ -87,6 +93,10 @@ class Segmenter(ABC):
             return give_back(self.predict_probabilities(volume))
         return give_back(self.labels.to_value(self.predict_volume(volume).data))
 
+    def clean_each(self, volumes: Iterable[Volume]) -> Iterator[np.ndarray]:
+        """Yield the masks of `clean`, one image after the other; few are in memory at a time."""
+        return (self.clean(volume)[0] for volume in volumes)
+
     def predict_volume(self, volume: Volume) -> LabelVolume:
         """Return label indices on the volume's own grid."""
         return LabelVolume(self.clean(volume)[0], volume.grid)
@@ -107,8 +117,40 @@ class Segmenter(ABC):
         """
         return self.predict_volume(self._read(case))
 
+    def predict_frames(self, path: str | Path) -> Iterator[np.ndarray]:
+        """Yield the mask of one frame of a video after the other, or of one page of a TIFF.
+
+        Each frame is segmented as a picture of its own, and however long the video is, only a batch
+        of them is in memory.
+
+        Args:
+            path: a file with all channels. Of a video these are its grey values, or its red, green
+                and blue where the network takes three.
+
+        Returns:
+            File values ``(I, J)``: I the row, J the column.
+
+        Raises:
+            InputError: the network takes volumes; and, while frames are read, as `each_frame`.
+        """
+        frame, path = self.frame, Path(path)
+        if len(frame.spacing) != 2:
+            raise InputError(
+                f"the network takes {len(frame.spacing)}D images, and a frame is a picture",
+                file=path,
+                expected="a volume, such as NIfTI",
+                found=f"frames of a {path.suffix} file",
+                remedy="segment frames by a network that was trained on pictures",
+            )
+        volumes = each_frame(path, channels=frame.channels)
+        return (self.labels.to_value(index) for index in self.clean_each(volumes))
+
     def predict_to(self, case: Case, out_dir: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``out_dir/<case id><suffix of the source>`` and return its path.
+
+        A video is segmented frame by frame into the pages of a TIFF, and so are the pages of a TIFF
+        if the network takes pictures; see `predict_frames`. Beside the mask of a video,
+        ``<case id>.csv`` says how many pixels each label has in each frame.
 
         Raises:
             InputError: see `predict_case`; the file exists and ``overwrite`` is not set.
@@ -118,17 +160,38 @@ class Segmenter(ABC):
         if not path.resolve().is_relative_to(out_dir.resolve()):
             raise InputError("the case's id leaves the output folder", found=case.id)
         check_target(path, case.images, overwrite=overwrite)
+        if self._holds_frames(case):
+            return self._write_frames(path, case.images[0], overwrite=overwrite)
         index = self.predict_case(case).data
         return write_label(path, self.labels.to_value(index), case.images[0], overwrite=overwrite)
+
+    def _holds_frames(self, case: Case) -> bool:
+        first, *others = case.images
+        takes_pictures = len(self.frame.spacing) == 2
+        return not others and (is_video(first) or (takes_pictures and has_pages(first)))
+
+    def _write_frames(self, path: Path, source: Path, *, overwrite: bool) -> Path:
+        masks = self.predict_frames(source)
+        if not is_video(source):
+            return write_stack(path, masks, overwrite=overwrite)
+        table = path.with_suffix(".csv")
+        check_target(table, (source,), overwrite=overwrite)
+        values = {name: value for name, value in self.labels.values.items() if value != 0}
+        rows: list[Row] = []
+        write_stack(path, measured(masks, values, rows), overwrite=overwrite)
+        write_areas(table, values, rows)
+        return path
 
     def _read(self, case: Case) -> Volume:
         frame = self.frame
         volume = read_image(case, channels=frame.channels)
         if volume.grid.ndim != len(frame.spacing):
+            is_stack = volume.grid.ndim == 3 and suffix(case.images[0]) in STACKS
             raise InputError(
                 f"the network takes {len(frame.spacing)}D images",
                 file=case.images[0],
                 found=f"shape {volume.grid.shape}",
+                remedy="predict_frames takes a stack of pictures" if is_stack else None,
             )
         if case.guide is None:
             return volume

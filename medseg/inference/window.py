@@ -85,7 +85,11 @@ class SlidingWindow:
         context = context_of(network, spatial_dims=len(patch))
         padded = with_context(padded, context)
         if len(starts) == 1:
-            logits = self._forward(network, padded.to(device), context).to(image.device)
+            parts = [
+                self._forward(network, part.to(device), context).to(image.device)
+                for part in padded.split(self.batch_size)
+            ]
+            logits = torch.cat(parts) if len(parts) > 1 else parts[0]
         else:
             logits = self._stitch(network, padded, starts, device, context)
         return logits[(slice(None), slice(None), *inner)]

@@ -73,6 +73,21 @@ def test_echonet_runs_from_videos_to_masks(cli, here, echonet_data):
     assert splits[0]["val"] == ["0XC3_002", "0XC3_005"]
     masks = {p.name for p in (run / "predictions").glob("*.png")}
     assert masks == {"0XC3_002.png", "0XC3_005.png"}
+    # Whole videos, of which the training saw two frames each.
+    code, _, err = cli("predict", run, root / "Videos", "-o", "whole")
+    assert code == 0, err
+    names = {f"{name}.{kind}" for name in echonet_data.splits for kind in ("tif", "csv")}
+    assert {p.name for p in (here / "whole").iterdir()} == {*names, "labels.json"}
+    with Image.open(here / "whole" / "0XC3.tif") as video:
+        assert (video.n_frames, video.size, video.mode) == (7, (64, 48), "L")
+        for frame in (2, 5):
+            video.seek(frame)
+            with Image.open(run / "predictions" / f"0XC3_00{frame}.png") as mask:
+                assert np.array_equal(np.asarray(video), np.asarray(mask))
+    before = (here / "whole" / "0XA1.tif").stat()
+    code, _, err = cli("predict", run, root / "Videos" / "0XA1.avi", "-o", "whole")
+    assert code == 2 and "--overwrite" in err
+    assert (here / "whole" / "0XA1.tif").stat() == before
 
 
 def test_init_describes_masks_drawn_in_colours(cli, here):

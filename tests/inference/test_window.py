@@ -156,3 +156,16 @@ def test_a_network_that_does_not_say_how_far_it_looks_is_refused():
     silent = Middle().forward
     with pytest.raises(ValueError, match="must have the shape of the image"):
         SlidingWindow((8, 6))(silent, torch.zeros(1, 1, 9, 9))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 8)])
+def test_images_of_one_window_run_in_batches_of_windows(size):
+    batches = []
+
+    def network(image):
+        batches.append(len(image))
+        return image
+
+    image = torch.randn(7, 1, *size)
+    assert torch.equal(SlidingWindow((8, 8), batch_size=3)(network, image), image)
+    assert batches == [3, 3, 1]

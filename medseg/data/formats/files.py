@@ -27,6 +27,8 @@ IMAGE_SUFFIXES = (
     ".bmp",
     ".gif",
 )
+# Of what FFmpeg reads, what machines export.
+VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv")
 
 
 def stem_of(path: str | Path) -> str:
@@ -49,6 +51,12 @@ def is_image(path: str | Path) -> bool:
     return not name.startswith(".") and bool(suffix_of(name))
 
 
+def is_video(path: str | Path) -> bool:
+    """Tell whether a name is a video's."""
+    name = os.path.basename(path)  # noqa: PTH119
+    return not name.startswith(".") and name.lower().endswith(VIDEO_SUFFIXES)
+
+
 def image_names(folder: Path) -> list[str]:
     """Return the names of the images directly in ``folder``, sorted; empty if it is not there."""
     if not folder.is_dir():
@@ -60,6 +68,11 @@ def image_names(folder: Path) -> list[str]:
 def list_images(folder: Path) -> list[Path]:
     """Return the images directly in ``folder``, sorted by name; empty if it does not exist."""
     return [folder / name for name in image_names(folder)]
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Return the videos directly in ``folder``, sorted by name."""
+    return sorted(path for path in folder.iterdir() if is_video(path) and not path.is_dir())
 
 
 def walk_images(root: Path, *, depth: int) -> list[Path]:

@@ -129,7 +129,8 @@ def group(
 
     Decathlon: a file is a case. BraTS: same name before the modality's ending. nnU-Net: same name
     before ``_0000``. Folders: same ``{case}`` in the image pattern. Datalist: its rows. ``auto``
-    takes BraTS's or nnU-Net's rule where all names fit it, else a file is a case.
+    takes BraTS's or nnU-Net's rule where all names fit it, else a file is a case. A video, also one
+    that lies directly in a folder, is a case by any rule.
 
     Raises:
         InputError: a path is missing, a folder has no image, a case lacks channels (which ones and
@@ -146,8 +147,10 @@ def group(
             else "no input is given",
             found=files.first_ten(absent) or None,
         )
-    module = module or _rule_for(inputs, tuple(channels))
-    cases = module.group(inputs, channels=tuple(channels), options=chosen)
+    cases, others = _videos(inputs)
+    module = module or _rule_for(others, tuple(channels))
+    if others:
+        cases += module.group(others, channels=tuple(channels), options=chosen)
     if not cases:
         raise InputError(
             "holds no image",
@@ -157,6 +160,18 @@ def group(
     cases = sorted(_grouped(cases, chosen.group_pattern), key=lambda case: case.id)
     files.require_unique(cases, source=inputs[0])
     return tuple(cases)
+
+
+def _videos(inputs: Sequence[Path]) -> tuple[list[Case], list[Path]]:
+    """Part inputs into videos, each a case, and what a format's rule groups."""
+    cases: list[Case] = []
+    others = []
+    for path in inputs:
+        found = files.list_videos(path) if path.is_dir() else [path] * files.is_video(path)
+        cases += [Case(video.stem, (video,)) for video in found]
+        if not found or files.list_images(path):
+            others.append(path)
+    return cases, others
 
 
 def _rule_for(inputs: Sequence[Path], channels: Sequence[str]) -> ModuleType:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.data.prepare.raw import Raw
+from medseg.data.prepare.raw import STACKS, Raw, damage_told, suffix
 from medseg.errors import InputError
 from medseg.geometry import Grid
 
@@ -53,6 +53,38 @@ def read(path: Path) -> Raw:
         )
     data = pages[0] if len(pages) == 1 else np.stack(pages, axis=-1)
     return Raw(data, _grid(data, distance), pages[0].dtype.name, tuple(notes), palette)
+
+
+def has_pages(path: Path) -> bool:
+    """Tell whether a file is a TIFF of several pages."""
+    from PIL import Image
+
+    if suffix(path) not in STACKS or not path.is_file():
+        return False
+    with damage_told(path), Image.open(path) as picture:
+        return getattr(picture, "n_frames", 1) > 1
+
+
+def each_page(path: Path) -> Iterator[Raw]:
+    """Read one page of a TIFF after the other, each as a picture ``(C, I, J)`` like `read`.
+
+    One of them is in memory at a time; of colours of 16 bits, which Pillow does not read, all are.
+
+    Raises:
+        InputError: the file is damaged, or its colours are inks.
+    """
+    from PIL import Image
+
+    with damage_told(path), path.open("rb") as file, Image.open(file) as picture:
+        _refuse_inks(picture.mode, path)
+        if _has_deep_colours(picture):
+            whole = _read_deep(path)
+            for page in np.moveaxis(whole.data, -1, 0):
+                yield Raw(page, _grid(page), whole.dtype, whole.notes)
+            return
+        notes = list(_oddities(picture))
+        for page in _pages(picture, path, notes):
+            yield Raw(page, _grid(page), page.dtype.name, tuple(notes), _palette(picture))
 
 
 def in_colour(raw: Raw) -> Raw:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from medseg.data.formats.files import is_video
 from medseg.errors import InputError
 from medseg.geometry import Grid
 
 NIFTI = (".nii.gz", ".nii", ".hdr.gz", ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
+STACKS = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -66,30 +70,41 @@ def load(path: Path | str) -> Raw:
     elif kind in PICTURES:
         from medseg.data.prepare.pictures import read
     else:
-        dicom = kind in (".dcm", ".ima") or path.name.lower().endswith(".dcm.gz")
+        remedy = None
+        if kind in (".dcm", ".ima") or path.name.lower().endswith(".dcm.gz"):
+            remedy = "convert the series with dcm2niix"
+        elif is_video(path):
+            remedy = "medseg predict segments its frames, by a network of pictures"
         raise InputError(
             "this file format is not read",
             file=path,
             expected=f"one of {', '.join((*NIFTI, *ITK, *PICTURES))}",
             found=kind or "no suffix",
-            remedy="convert the series with dcm2niix" if dicom else None,
+            remedy=remedy,
         )
-    try:
+    with damage_told(path):
         raw = read(path)
+    _check(raw, path)
+    return raw
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turn what parsers raise on a damaged file into an InputError."""
+    try:
+        yield
     except (InputError, ImportError):
         raise
-    # Damaged files make the parsers raise nearly anything: EOFError, zlib.error, struct.error,
-    # OverflowError, MemoryError, ZeroDivisionError, RuntimeError, AttributeError…
+    # Nearly anything: EOFError, zlib.error, struct.error, OverflowError, MemoryError,
+    # ZeroDivisionError, RuntimeError, AttributeError…
     except Exception as error:
         raise InputError(
             "the file cannot be read; it is damaged, cut short, or of another format",
             file=path,
-            expected=f"a whole {kind} file",
+            expected=f"a whole {suffix(path)} file",
             found=_one_line(error),
             remedy="fetch or export the file again",
         ) from error
-    _check(raw, path)
-    return raw
 
 
 def companions(path: Path) -> tuple[Path, ...]:

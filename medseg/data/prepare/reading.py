@@ -54,10 +54,15 @@ def read_image(
     raws = [in_colour(load(path)) for path in paths]
     for raw, path in zip(raws[1:], paths[1:], strict=True):
         check_same_grid(raw.grid, path, like=raws[0].grid, like_file=paths[0])
-    if len(paths) > 1:
+    return to_volume(raws, paths, channels=channels)
+
+
+def to_volume(
+    raws: Sequence[Raw], paths: tuple[Path, ...], *, channels: int | None = None
+) -> Volume:
+    """Join what the files of a case hold, on one grid, as float32 channels; see `read_image`."""
+    if len(paths) > 1 or channels == 1:
         raws = [one_channel(raw, path) for raw, path in zip(raws, paths, strict=True)]
-    elif channels == 1:
-        raws = [one_channel(raws[0], paths[0])]
     found = sum(len(raw.data) for raw in raws)
     if channels is not None and found != channels:
         raise InputError(

@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 
 from medseg.atomic import cannot_write, replacing
-from medseg.data.prepare.raw import ITK, NIFTI, PICTURES, suffix
+from medseg.data.formats.files import is_video
+from medseg.data.prepare.raw import ITK, NIFTI, PICTURES, STACKS, suffix
 from medseg.errors import InputError
 from medseg.geometry import Grid
 
 _LOSSY = (".jpg", ".jpeg")
 _READ_ONLY = (*_LOSSY, ".gif")
-_STACKS = (".tif", ".tiff")
 _NIFTI_OUT = (".nii", ".nii.gz", ".mgz", ".mgh")
 
 
 def mask_suffix(source: Path | str) -> str:
-    """Name a mask's file type: its image's, but PNG for JPEG and GIF, and NIfTI for a pair."""
+    """Name a mask's file type: its image's, but PNG for JPEG and GIF, and NIfTI for a pair.
+
+    A video's is TIFF, whose pages are its frames.
+    """
+    if is_video(source):
+        return ".tif"
     kind = suffix(Path(source))
     if kind in _READ_ONLY:
         return ".png"
@@ -50,13 +55,8 @@ def write_label(
     """
     path = Path(path)
     kind = suffix(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            "the file exists",
-            file=path,
-            expected="a new file",
-            remedy="choose another output folder, or pass --overwrite",
-        )
+    if not overwrite:
+        refuse_existing(path)
     data = _smallest(np.asarray(data), path)
     try:
         with replacing(path, suffix=kind) as temporary:
@@ -76,6 +76,17 @@ def write_label(
     except RuntimeError as error:  # how SimpleITK reports a full disk
         raise cannot_write(path, OSError(str(error))) from error
     return path
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise an InputError if there is such a file."""
+    if path.exists():
+        raise InputError(
+            "the file exists",
+            file=path,
+            expected="a new file",
+            remedy="choose another output folder, or pass --overwrite",
+        )
 
 
 def _smallest(data: np.ndarray, path: Path) -> np.ndarray:
@@ -185,7 +196,7 @@ def _write_picture(temporary: Path, data: np.ndarray, source: Path | Grid, path:
     from PIL import Image
 
     _check_shape(data.shape, _grid(source).shape, path)
-    stack = data.ndim == 3 and suffix(path) in _STACKS
+    stack = data.ndim == 3 and suffix(path) in STACKS
     if not (data.ndim == 2 or stack) or data.min(initial=0) < 0 or data.max(initial=0) > 65535:
         raise InputError(
             "a picture cannot hold this mask",

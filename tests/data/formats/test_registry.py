@@ -153,3 +153,19 @@ def test_importing_the_formats_loads_nothing_heavy():
     code = f"import sys, medseg.data.formats; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("format", ["auto", *formats.FORMATS])
+def test_a_video_is_a_case_by_any_rule(tmp_path, format):
+    for name in ("a.avi", "b.MP4", "._a.avi", "notes.txt"):
+        (tmp_path / name).touch()
+    for inputs in ([tmp_path], [tmp_path / "b.MP4", tmp_path / "a.avi"]):
+        cases = formats.group(inputs, format=format, channels=["grey"])
+        assert [(c.id, c.images[0].name) for c in cases] == [("a", "a.avi"), ("b", "b.MP4")]
+
+
+def test_pictures_beside_a_video_are_grouped_by_their_rule(tmp_path):
+    for name in ("a.avi", "b_0000.png", "b_0001.png"):
+        (tmp_path / name).touch()
+    cases = formats.group([tmp_path], format="auto", channels=["x", "y"])
+    assert [(c.id, len(c.images)) for c in cases] == [("a", 1), ("b", 2)]

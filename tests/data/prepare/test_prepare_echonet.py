@@ -123,7 +123,7 @@ def test_a_tracing_that_is_none_is_refused(echonet_data, tmp_path, rows, words):
 def test_a_file_that_is_no_video_is_refused(tmp_path):
     pytest.importorskip("av")
     (tmp_path / "a.avi").write_bytes(b"RIFF but nothing else")
-    with pytest.raises(InputError, match="the video cannot be read"):
+    with pytest.raises(InputError, match="the file cannot be read"):
         grey_frames(tmp_path / "a.avi", [0])
 
 
