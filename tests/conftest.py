@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +112,58 @@ def video(tmp_path):
 def echonet_data(tmp_path):
     """Give a synthetic EchoNet-Dynamic, not yet written."""
     return EchoNet(tmp_path / "EchoNet-Dynamic")
+
+
+@pytest.fixture
+def in_two_processes(tmp_path):
+    """Call ``function(number)`` in two processes that work together; what it raises fails the test.
+
+    They are forked, so the function need not travel.
+    """
+    import torch
+    import torch.distributed as dist
+
+    from medseg import ranks
+
+    folder = tmp_path / "two_processes"
+    folder.mkdir()
+
+    def act(function, number):
+        torch.set_num_threads(1)  # OpenMP's other threads did not come along
+        try:
+            store = dist.FileStore(str(folder / "store"), 2)
+            with ranks.group(ranks.Rank(number, 2, number, 2), store, "test", cuda=False):
+                function(number)
+        except Exception:
+            (folder / f"{number}.error").write_text(traceback.format_exc())
+
+    def run(function):
+        context = multiprocessing.get_context("fork")
+        running = [context.Process(target=act, args=(function, number)) for number in range(2)]
+        for process in running:
+            process.start()
+        for process in running:
+            process.join(60)
+            if process.is_alive():
+                process.kill()
+                (folder / f"{process.pid}.error").write_text("it hangs")
+        errors = [path.read_text() for path in folder.glob("*.error")]
+        assert not errors, "\n".join(errors)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def two_machines():
+    """A Ray cluster of two machines, one core each, in processes of this one."""
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    # Machines that do other things start slowly.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "150")
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()

@@ -17,22 +17,14 @@ GIB = 2**30
 
 
 def training_device(recipe: Recipe) -> torch.device:
-    """Find the device that ``trainer.accelerator`` and ``trainer.devices`` name.
+    """Find the device that ``trainer.accelerator`` and ``trainer.devices`` name, the first of them.
 
     Raises:
-        InputError: this machine has it not, or several are asked for; says what there is.
+        InputError: this machine has it not, or not as many; says what there is.
     """
     import torch
 
     kind, devices = recipe.trainer.accelerator, recipe.trainer.devices
-    if (len(devices) if isinstance(devices, tuple) else devices) != 1:
-        raise InputError(
-            "a training runs on one device",
-            file=recipe.at("trainer", "devices"),
-            expected="1, or the number of one device: [2]",
-            found=str(devices),
-            remedy="train folds side by side, one device each: data.fold=0, data.fold=1, …",
-        )
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     there = {"cuda": cuda, "mps": mps, "gpu": cuda or mps, "cpu": True, "auto": True}
     if not there[kind]:
@@ -50,9 +42,9 @@ def training_device(recipe: Recipe) -> torch.device:
     if isinstance(devices, int):
         return torch.device(kind, 0) if kind != "cpu" else torch.device("cpu")
     count = torch.cuda.device_count() if kind == "cuda" else 1 if kind == "mps" else 0
-    if devices[0] >= count:
+    if max(devices) >= count:
         raise InputError(
-            f"there is no device {devices[0]}",
+            f"there is no device {max(devices)}",
             file=recipe.at("trainer", "devices"),
             expected=f"a number below {count}"
             if count
@@ -63,14 +55,64 @@ def training_device(recipe: Recipe) -> torch.device:
     return torch.device(kind, devices[0])
 
 
+def device_count(recipe: Recipe) -> int:
+    """Count the devices, or on CPUs the processes, that ``trainer.devices`` asks for."""
+    devices = recipe.trainer.devices
+    return len(devices) if isinstance(devices, tuple) else devices
+
+
 def check_device(recipe: Recipe) -> None:
-    """Refuse a device that does not exist, without importing torch where nothing can be wrong.
+    """Refuse devices that do not exist, without importing torch where nothing can be wrong.
 
     Raises:
-        InputError: as for `training_device`.
+        InputError: as for `training_device`; or a device is named twice.
     """
-    if recipe.trainer.accelerator not in ("auto", "cpu") or recipe.trainer.devices != 1:
-        training_device(recipe)
+    kind, devices = recipe.trainer.accelerator, recipe.trainer.devices
+    if kind not in ("auto", "cpu") or devices != 1:
+        first = training_device(recipe)
+        _require_devices(recipe, first, device_count(recipe))
+
+
+def check_launched(recipe: Recipe, local_size: int) -> None:
+    """Refuse what does not fit the processes that torchrun or srun started on this machine.
+
+    Raises:
+        InputError: there are fewer GPUs than processes, or ``trainer.devices`` says otherwise.
+    """
+    if device_count(recipe) not in (1, local_size) or isinstance(recipe.trainer.devices, tuple):
+        raise InputError(
+            "trainer.devices and what started these processes disagree",
+            file=recipe.at("trainer", "devices"),
+            expected=f"{local_size} on each machine, as torchrun or srun has it, or 1",
+            found=str(recipe.trainer.devices),
+            remedy=f"leave trainer.devices out, or trainer.devices={local_size}",
+        )
+    first = training_device(recipe)
+    if first.type != "cpu":
+        _require_devices(recipe, first, local_size)
+
+
+def _require_devices(recipe: Recipe, first: torch.device, wanted: int) -> None:
+    import torch
+
+    devices = recipe.trainer.devices
+    at = recipe.at("trainer", "devices")
+    if isinstance(devices, tuple) and len(set(devices)) < len(devices):
+        raise InputError("trainer.devices names a device twice", file=at, found=str(list(devices)))
+    # Several processes on a CPU serve to try things out: they are meant if the CPU is named.
+    if wanted == 1 or (first.type == "cpu" and recipe.trainer.accelerator == "cpu"):
+        return
+    there = torch.cuda.device_count() if first.type == "cuda" else int(first.type == "mps")
+    if wanted > there:
+        fewer = f"trainer.devices={max(1, there)}" + _driver_without_torch()
+        if not there:
+            fewer += "; for processes that share the CPU also trainer.accelerator=cpu"
+        raise InputError(
+            f"{wanted} devices are asked for, and this process sees {there}",
+            file=at,
+            found=_what_there_is(),
+            remedy=fewer,
+        )
 
 
 def device_name(device: torch.device) -> str:

@@ -114,6 +114,22 @@ def fit_to_device(
         search.ratio = found.bytes / search.bytes(load)
 
 
+def per_process(plan: Plan, processes: int) -> Plan:
+    """Return the plan with the largest part of its batch that one of several processes takes."""
+    return replace(plan, batch_size=-(-plan.batch_size // processes))
+
+
+def of_all(load: Load, plan: Plan, processes: int) -> Load:
+    """Return what all processes take at once, if each takes ``load`` of `per_process`."""
+    if load.batch_size == per_process(plan, processes).batch_size:
+        return replace(load, batch_size=plan.batch_size)
+    batch = load.batch_size * processes
+    accumulate = load.accumulate
+    if accumulate > 1:
+        accumulate = max(1, round(plan.batch_size / batch))
+    return replace(load, batch_size=batch, accumulate=accumulate)
+
+
 def fit_plan(plan: Plan, load: Load) -> Plan:
     """Return the plan with the patch and the batch of a load."""
     return replace(plan, patch_size=load.patch_size, batch_size=load.batch_size)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg import ranks
 from medseg.build.device import check_device, training_precision
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
@@ -65,11 +66,8 @@ def build_trainer(
     from medseg.training.checkpoint_io import AtomicCheckpointIO
 
     settings = recipe.trainer
-    check_device(recipe)
-    devices = settings.devices
     return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=list(devices) if isinstance(devices, tuple) else devices,
+        **_place(recipe),
         precision=training_precision(recipe),
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
@@ -85,8 +83,51 @@ def build_trainer(
         callbacks=_callbacks(
             recipe, fold_dir, clock=_clock(recipe, steps_per_epoch, limit), quiet=quiet
         ),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), _environment()],
     )
+
+
+def _place(recipe: Recipe) -> dict[str, Any]:
+    """Say on which devices to train, and how the processes of a `ranks.group` do it together."""
+    kind, devices = recipe.trainer.accelerator, recipe.trainer.devices
+    chosen = list(devices) if isinstance(devices, tuple) else devices
+    here = ranks.present()
+    if here is None:
+        check_device(recipe)
+        return {"accelerator": kind, "devices": chosen}
+    from pytorch_lightning.strategies import DDPStrategy
+
+    from medseg.build.device import training_device
+
+    strategy = DDPStrategy(
+        # Ours use all their parameters; of others nobody knows, and looking costs little.
+        find_unused_parameters=recipe.network.home != "medseg",
+        # Nothing in them differs between processes: norms are per patch, or counted together.
+        broadcast_buffers=False,
+    )
+    return {
+        "accelerator": kind,
+        "devices": chosen if isinstance(chosen, list) else here.local_size,
+        "num_nodes": here.world_size // here.local_size,
+        "strategy": strategy,
+        "sync_batchnorm": training_device(recipe).type == "cuda",
+    }
+
+
+def _environment() -> Any:
+    """Tell Lightning who started this process: variables of SLURM alone do not mean srun did."""
+    from pytorch_lightning.plugins.environments import (
+        LightningEnvironment,
+        SLURMEnvironment,
+        TorchElasticEnvironment,
+    )
+
+    here = ranks.present()
+    if here is None:
+        return LightningEnvironment()
+    if here.launcher == "srun":
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment()
 
 
 def _clock(recipe: Recipe, steps_per_epoch: int, limit: float | None) -> TrainingClock:

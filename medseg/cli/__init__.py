@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medseg.errors import InputError, Interrupted
+from medseg.ranks import AnotherRankFailed
 
 # What the system says of a full or closed disk, wherever it comes up.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -67,6 +68,9 @@ def guarded(act: Callable[[], int | None]) -> int:
     except Interrupted as error:
         print(f"\n{error}", file=sys.stderr)
         return INTERRUPTED
+    except AnotherRankFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return OUR_FAULT
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED

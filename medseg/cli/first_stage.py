@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 from medseg import build
-from medseg.cli import one_fold
-from medseg.cli.job import open_fold, open_job
+from medseg.cli import folds
+from medseg.cli.job import open_job
+from medseg.cli.trusted import trusted
 from medseg.errors import InputError
 from medseg.planning.configurations import NoLowResolution
-from medseg.recipe import Recipe
-from medseg.stages import each_fold, run, side_by_side
+from medseg.recipe import Recipe, load
+from medseg.stages import run
 
 
 def train(arguments: Namespace) -> None:
@@ -29,11 +27,17 @@ def train(arguments: Namespace) -> None:
     Raises:
         InputError: the data have no low-resolution stage, or see `medseg.stages.fit.run`.
     """
-    # What is wrong with the second stage is said before the first is trained, not hours later.
-    with open_job(arguments) as job:
-        recipe, report = job.recipe, job.report
+    recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
     if not build.trains_first(recipe):
         return
+    if arguments.crew is not None:
+        raise InputError(
+            "torchrun and srun train one stage, and this recipe is of two",
+            file=recipe.at("cascade", "first"),
+            found=f"cascade.first: {recipe.cascade.first}",
+            remedy="train the first stage without them, and give its folder: "
+            f"cascade.first={build.first_folder(recipe)}",
+        )
     if arguments.each_fold and not recipe.cascade.out_of_fold:
         raise InputError(
             "--each-fold trains every fold of the first stage, so that none need predict what it "
@@ -41,6 +45,10 @@ def train(arguments: Namespace) -> None:
             found="cascade.out_of_fold: false",
             remedy="leave one of the two out",
         )
+    # What is wrong with the second stage is said before the first is trained, not hours later.
+    build.check_device(recipe)
+    with open_job(arguments) as job:
+        recipe, report = job.recipe, job.report
     changed = {
         "overrides": [*arguments.overrides, *build.first_overrides(recipe)],
         "extend": None,
@@ -63,12 +71,7 @@ def _train(first: Namespace, recipe: Recipe) -> None:
         with open_job(first) as job:
             run.run(job)
         return
-    logs = Path(build.first_folder(recipe)) / "logs"
-
-    def start(fold: int, place: side_by_side.Place) -> Any:
-        return one_fold.start(first, fold, place, logs / f"fold_{fold}.log")
-
-    each_fold.each(partial(open_fold, first), start=start, places=side_by_side.places(recipe))
+    folds.train(first, load(first.recipe, first.overrides, trust=trusted(first)))
 
 
 def nothing_to_gain(error: NoLowResolution, recipe: Recipe) -> InputError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from medseg import build
 from medseg.cli.output import reporter
 from medseg.cli.trusted import trusted
-from medseg.recipe import check_trusted, load
+from medseg.recipe import Recipe, check_trusted, load
 from medseg.stages import inherited
 from medseg.stages.job import Job
 from medseg.stages.replaced import recover
@@ -35,12 +37,31 @@ def open_job(arguments: Namespace) -> Job:
         report=reporter(arguments),
         trust=trust,
         overwrite=arguments.overwrite,
+        crew=_crew(arguments, recipe),
     )
+
+
+def _crew(arguments: Namespace, recipe: Recipe) -> Any:
+    """Give the processes that train: those that were started with this one, or as many as asked."""
+    gathered = getattr(arguments, "crew", None)
+    if gathered is not None:
+        from medseg.build.device import check_launched
+
+        check_launched(recipe, gathered.local_size)
+        return gathered
+    devices = recipe.trainer.devices
+    count = len(devices) if isinstance(devices, tuple) else devices
+    if count == 1:
+        return None
+    from medseg.cli import one_rank
+    from medseg.stages.crew import Started
+
+    return Started(count, partial(one_rank.start, arguments))
 
 
 def open_fold(
     arguments: Namespace,
-    fold: int,
+    fold: int | str,
     *,
     overwrite: bool | None = None,
     place: Sequence[str] = (),

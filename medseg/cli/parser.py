@@ -21,6 +21,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments, rest = parser.parse_known_args(argv)
     # Overrides may stand behind options: `medseg run r.yaml --overwrite trainer.budget=4m`.
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
+    if "=" in (getattr(arguments, "ray", None) or ""):
+        # `--ray` without an address, and an override behind it.
+        overrides.append(arguments.ray)
+        arguments.ray = _THIS_MACHINE
     unknown = [a for a in rest if a not in overrides]
     if unknown or (overrides and not hasattr(arguments, "overrides")):
         parser.error(f"unknown arguments: {' '.join(unknown or overrides)}")
@@ -71,6 +75,8 @@ def _verbs_of_a_run(verb: Verb) -> None:
         action="store_true",
         help="train every fold, on several GPUs side by side, and score them together",
     )
+    _ray(run, "fold")
+    _sweep(verb("sweep", "Try values of a recipe's keys in many short trainings."))
     inspect = verb("inspect", "Say what the data are, and what is odd in them.")
     _recipe(inspect, what="recipe or data folder")
     _recipe(verb("plan", "Write plan.yaml: what follows from the data."))
@@ -79,6 +85,63 @@ def _verbs_of_a_run(verb: Verb) -> None:
     _recipe(fit)
     fit.add_argument("--resume", action="store_true", help="go on from last.ckpt")
     _extend(fit)
+
+
+def _sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.add_argument(
+        "recipe", metavar="RECIPE", help="a file, or the name of a shipped one: what is swept"
+    )
+    sweep.add_argument(
+        "space", type=Path, metavar="SPACE", help="YAML: which keys to try, with which values"
+    )
+    sweep.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="override a value in all trials"
+    )
+    sweep.add_argument(
+        "--trials",
+        type=_positive,
+        default=20,
+        metavar="N",
+        help="how many in all, earlier sessions included; default: 20",
+    )
+    sweep.add_argument(
+        "--each",
+        type=_amount,
+        metavar="AMOUNT",
+        help="how long each trains: 10m, or 500 steps; default: as the recipe says",
+    )
+    sweep.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder; default: RUN_DIR_sweep"
+    )
+    _ray(sweep, "trial")
+    _shared(sweep)
+
+
+_THIS_MACHINE = "local"
+
+
+def _ray(sub: argparse.ArgumentParser, what: str) -> None:
+    sub.add_argument(
+        "--ray",
+        nargs="?",
+        const=_THIS_MACHINE,
+        metavar="ADDRESS",
+        help=f"run each {what} where a Ray cluster has room; without ADDRESS on this machine",
+    )
+    for name, kind in (("cpus", "cores"), ("gpus", "GPUs")):
+        sub.add_argument(
+            f"--{name}", type=_number, metavar="N", help=f"(--ray) {kind} for each {what}"
+        )
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number, 0 or above, got {text!r}")
+    return number
 
 
 def _predict(predict: argparse.ArgumentParser) -> None:

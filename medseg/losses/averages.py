@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medseg.losses.all_ranks import summed
 from medseg.losses.targets import check_weight_count
 
 
@@ -18,7 +19,8 @@ def mean_over_voxels(values: Tensor, weights: Tensor | None = None) -> Tensor:
     if weights is None:
         return values.mean()
     weights = weights.expand_as(values)
-    return (values * weights).sum() / weights.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    total = summed(weights.sum()).clamp_min(torch.finfo(values.dtype).tiny)
+    return summed((values * weights).sum()) / total
 
 
 def mean_over_classes(

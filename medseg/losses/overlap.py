@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from medseg.errors import InputError
+from medseg.losses.all_ranks import summed
 from medseg.losses.targets import class_masks, full_precision
 
 
@@ -48,4 +49,5 @@ def overlap(
     if squared:
         probabilities = probabilities.square()
         masks = masks.square() if masks.is_floating_point() else masks
-    return Overlap(both, probabilities.sum(axes), masks.sum(axes))
+    counts = Overlap(both, probabilities.sum(axes), masks.sum(axes))
+    return Overlap(*map(summed, counts)) if batch else counts

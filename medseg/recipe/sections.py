@@ -127,7 +127,11 @@ class Trainer(Section):
         default="auto", description="Device to train on."
     )
     devices: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (
-        Field(default=1, description="1, or the number of one device in a list: [2].")
+        Field(
+            default=1,
+            description="How many GPUs (accelerator cpu: processes), or their numbers in a list: "
+            "[2]. They share the plan's batch.",
+        )
     )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=0.999, description="Decay of the averaged weights; null: no averaging."

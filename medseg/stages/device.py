@@ -14,7 +14,16 @@ from medseg.build.device import (
     training_device,
     training_precision,
 )
-from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_recipe, fit_to_device, fixed_by_user
+from medseg.build.fitted import (
+    MARGIN,
+    Fitted,
+    fit_plan,
+    fit_recipe,
+    fit_to_device,
+    fixed_by_user,
+    of_all,
+    per_process,
+)
 from medseg.errors import InputError
 from medseg.planning.fitting import Load
 from medseg.planning.plan import Plan
@@ -57,13 +66,16 @@ def run(job: Job, plan: Plan, *, reserve: int = 0) -> OnDevice:
     Args:
         job: the recipe at work.
         plan: the plan, free of any device.
-        reserve: bytes of memory that the process is about to fill with something else.
+        reserve: bytes of memory that this machine's processes are about to fill with something
+            else.
 
     Raises:
         InputError: the device does not exist, or what may not change does not fit it.
     """
     device = training_device(job.recipe)
     name = device_name(device)
+    if job.crew is not None:
+        name = f"{job.processes} x {name}"
     begun = job.device_is_settled or any(job.folder.path.glob("fold_*/checkpoints/last.ckpt"))
     kept = known(job, plan) if begun else None
     if kept is not None and kept.device == name:
@@ -71,13 +83,14 @@ def run(job: Job, plan: Plan, *, reserve: int = 0) -> OnDevice:
     free = free_memory(device)
     room = None if free is None else round(free * MARGIN)
     if room is not None and device.type == "cpu":
-        room = max(0, room - reserve)
+        room = max(0, room - reserve) // job.processes_here
     chosen = training_precision(job.recipe)
     job.report.say(f"  one step on made-up images, to see what {name} takes …")
+    wanted = kept.plan if kept else plan
     try:
         fitted = fit_to_device(
             job.recipe,
-            kept.plan if kept else plan,
+            per_process(wanted, job.processes),
             job.dataset,
             device=device,
             room=room,
@@ -93,7 +106,7 @@ def run(job: Job, plan: Plan, *, reserve: int = 0) -> OnDevice:
         )
         error.remedy = "go on there, or start over with --overwrite, or use another run_dir"
         raise
-    load = fitted.load
+    load = of_all(fitted.load, wanted, job.processes)
     if kept is not None:
         load = replace(load, accumulate=kept.recipe.trainer.accumulate // _accumulate(job))
     content = _content(job, plan, load, fitted, name, chosen, kept)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from medseg import build
@@ -20,7 +21,6 @@ from medseg.stages import (
 )
 from medseg.stages.foreground import require_in_each_fold
 from medseg.stages.job import Job
-from medseg.stages.memory import bytes_in_memory
 from medseg.stages.splits import folds_of
 
 
@@ -37,6 +37,7 @@ def each(
     *,
     start: side_by_side.Start | None = None,
     places: Sequence[side_by_side.Place] = (),
+    look: Callable[[], tuple[side_by_side.Process, Path]] | None = None,
 ) -> dict[str, Any]:
     """Train and predict every fold, skipping finished ones, and return ``metrics.json``.
 
@@ -45,18 +46,24 @@ def each(
         start: starts the training of a fold as a process of its own.
         places: where such processes run, one at a time each; folds are trained one after the other
             in this process where there are fewer than two.
+        look: looks at the device where the folds will be trained, which is not here; ``start``
+            predicts there, too.
 
     Raises:
         InputError: the folds are not what the recipe says, or one of them cannot be trained:
             before the first is trained, where the labels of its cases tell.
     """
     with open_fold(0) as job:
+        if look is None:
+            build.check_device(job.recipe)
         count = _count(job)
         _require_learnable(job)
         build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
-        apart = start is not None and len(places) > 1
+        apart = start is not None and (len(places) > 1 or look is not None)
         if start is not None and apart:
-            _prepare(job)
+            prepare(job, device_too=look is None)
+            if look is not None:
+                side_by_side.one(look, "the look at a device", report=job.report)
             side_by_side.train(range(count), places, start, report=job.report)
     # What was trained apart was overwritten there.
     overwrite = False if apart else None
@@ -64,7 +71,9 @@ def each(
     for fold in range(count):
         with open_fold(fold, overwrite=overwrite) as job:
             job.report.say(f"fold {fold}, {fold + 1} of {count}")
-            masks = predict.run(job, fit.run(job))
+            # What was trained elsewhere need not fit the device that is here.
+            best = fit.run(job) if look is None else job.folder.fold / "checkpoints" / "best.ckpt"
+            masks = predict.run(job, best)
             if fold == count - 1:
                 postprocess_choice.run(job, masks)
                 metrics = evaluate.run(job, masks)
@@ -99,8 +108,9 @@ def _require_learnable(job: Job) -> None:
     require_in_each_fold(counts, folds, job.dataset.labels, splits=job.folder / "splits.json")
 
 
-def _prepare(job: Job) -> None:
+def prepare(job: Job, *, device_too: bool = True) -> None:
     """Do once what folds share, so that processes that train them side by side find it done."""
     plan, index = preprocess.run(job)
     fit.dealt(job)
-    device.run(job, plan, reserve=bytes_in_memory(job.recipe, index.nbytes(), on_gpu=False))
+    if device_too:
+        device.run(job, plan, reserve=fit.cases_in_memory(job, index))

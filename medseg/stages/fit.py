@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import glob
-import logging
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medseg import build
 from medseg.atomic import cannot_write
-from medseg.data.splits import evenly
-from medseg.errors import InputError, Interrupted
-from medseg.stages import device, device_file, extend, inspect, preprocess, transfer
+from medseg.data.feed.sampler import part_of
+from medseg.errors import InputError
+from medseg.stages import device, extend, inspect, preprocess, training
+from medseg.stages.crew import Gathered
 from medseg.stages.device import OnDevice
 from medseg.stages.extend import Amount
 from medseg.stages.foreground import require_foreground
 from medseg.stages.job import Job
 from medseg.stages.memory import bytes_in_memory
+from medseg.stages.orders import Orders
 from medseg.stages.run_folder import digest
 from medseg.stages.splits import Labels, cases_of_fold, folds_of, labels_of
-from medseg.tracking import log_artifacts
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
-    import torch
-
     from medseg.data.case import Case
-    from medseg.data.feed.datamodule import SegmentationDataModule
-    from medseg.planning.plan import Plan
+    from medseg.data.prepare.index import CacheIndex
 
 
 def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
@@ -47,7 +41,8 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
             there is nothing to extend, or another process is training the fold.
         Interrupted: Ctrl-C; ``last.ckpt`` is whole.
     """
-    build.check_device(job.recipe)
+    if not isinstance(job.crew, Gathered):
+        build.check_device(job.recipe)
     if by is not None:
         extend.check(job, by)
     dataset, folder = job.dataset, job.folder
@@ -61,6 +56,7 @@ def run(job: Job, *, resume: bool = True, by: Amount | None = None) -> Path:
 
 def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
     plan, index = preprocess.run(job)
+    part_of(plan.batch_size, rank=0, world_size=job.processes)  # or say that it cannot be
     train, val = dealt(job)
     if job.guides is not None:
         job.guides.require_unseen(val)
@@ -91,23 +87,28 @@ def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
         checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(checkpoints, error) from error
-    on = device.run(job, plan, reserve=bytes_in_memory(job.recipe, index.nbytes(), on_gpu=False))
+    on = device.run(job, plan, reserve=cases_in_memory(job, index))
     inputs = training_state(job, on, *ids)
     if found:
         _refuse_changed(job, last, inputs)
     job.folder.record(f"{_stage(job)} began", inputs)
+    orders = Orders(
+        job.recipe.data.fold,
+        *ids,
+        resume_from=None if found is None else str(found),
+        limit=extensions[-1].limit if extensions else None,
+    )
     with extend.recorded(job, before, extensions, last):
-        _train(
-            job,
-            on,
-            index.load_all(ids[0]),
-            index.load_all(evenly(ids[1], job.recipe.trainer.validation_cases)),
-            found,
-            limit=extensions[-1].limit if extensions else None,
-        )
+        training.carry_out(job, orders, on, index)
     job.folder.record(_stage(job), _state(inputs, extensions))
     extend.note(job, extensions)
     return best
+
+
+def cases_in_memory(job: Job, index: CacheIndex) -> int:
+    """Foretell the bytes of this machine's memory that cases will fill during a training."""
+    here = job.processes_here
+    return bytes_in_memory(job.recipe, index.nbytes(), on_gpu=False, processes=here)
 
 
 def dealt(job: Job) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
@@ -173,119 +174,6 @@ def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> 
 def _state(inputs: str, extensions: list[extend.Extension]) -> str:
     """Hash of what a finished training is of: its inputs, and how far it was extended."""
     return digest(inputs, [asdict(e) for e in extensions]) if extensions else inputs
-
-
-def _train(
-    job: Job,
-    on: OnDevice,
-    train: list,
-    val: list,
-    resume_from: Path | None,
-    *,
-    limit: float | None = None,
-) -> None:
-    from medseg.inference.memory import is_out_of_memory
-
-    plan = on.plan
-    with quiet_libraries():
-        build.seed_everything(job.recipe)
-        task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
-        data = build.build_data(on.recipe, plan, job.dataset, train, val, trust=job.trust)
-        job.loggers = build.build_loggers(
-            job.recipe,
-            plan,
-            job.folder.fold,
-            resume=resume_from is not None,
-            say=job.report.say,
-            trust=job.trust,
-        )
-        trainer = build.build_trainer(
-            on.recipe,
-            job.folder.fold,
-            steps_per_epoch=data.steps_per_epoch or 1,
-            loggers=job.loggers,
-            quiet=job.report.quiet,
-            limit=limit,
-        )
-        size = sum(p.numel() for p in task.network.parameters()) / 1e6
-        job.report.stage(
-            "fit",
-            f"{type(task.network).__name__} of {size:.2f} M parameters on "
-            f"{trainer.strategy.root_device}, {len(train)} cases to train on, {len(val)} held out",
-        )
-        if resume_from is not None:
-            job.report.say(f"  resuming from {resume_from}")
-        elif job.recipe.transfer is not None:
-            transfer.run(job, task, plan)
-        _settle(job, data, trainer.strategy.root_device)
-        try:
-            trainer.fit(task, datamodule=data, ckpt_path=resume_from)
-        except SystemExit as stop:
-            # Lightning answers a Ctrl-C that comes outside of training with sys.exit(1).
-            raise Interrupted("stopped; the last checkpoint on disk is whole") from stop
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise _too_large(plan, trainer.strategy.root_device) from error
-        _note_switches(job, trainer)
-        best = job.folder.fold / "checkpoints" / "best.ckpt"
-        job.report.stage("fit", f"{trainer.global_step} steps; {best}")
-        log_artifacts(job.loggers, checkpoint=best)
-
-
-def _too_large(plan: Plan, device: torch.device) -> InputError:
-    half = plan.batch_size // 2
-    smaller = f"plan.batch_size={half}" if half else "a smaller plan.patch_size"
-    cases = "" if device.type == "cpu" else "; cases off the device: data.cache=ram"
-    return InputError(
-        f"the memory of {device} was not enough for this training",
-        found=f"batches of {plan.batch_size} patches {list(plan.patch_size)}",
-        remedy=f"{smaller}{cases}; or close other programs",
-    )
-
-
-def _note_switches(job: Job, trainer: pl.Trainer) -> None:
-    """Write into ``device.yaml`` how the network was computed."""
-    from medseg.training.fast_step import FastStep
-
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, FastStep) and callback.chosen is not None:
-            made = callback.chosen
-            timed = ", ".join(f"{name} {s:.3g} s" for name, s in made.seconds.items())
-            reasons = dict.fromkeys(("compile", "channels_last"), timed) if timed else {}
-            device.note(job, reasons, compile=made.compiled, channels_last=made.channels_last)
-
-
-def _settle(job: Job, data: SegmentationDataModule, root: torch.device) -> None:
-    """Bring the cases to where they live during the training, and say so."""
-    found = device_file.read(job.folder / "device.yaml")
-    measured = found.measured if found else {}
-    feed = data.settle(
-        root,
-        step_seconds=measured.get("seconds_per_step"),
-        step_bytes=round(measured.get("step_gib", 0) * 2**30),
-    )
-    job.report.say(f"  {feed.line()}")
-    device.note(job, {"workers": feed.reason}, workers=feed.workers)
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Silence what Lightning tells every user at every start; its warnings about us are tested."""
-    import pytorch_lightning  # noqa: F401  (sets its loggers' levels when it is imported)
-
-    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _masks(job: Job, held_out: list[str]) -> Iterator[Path]:

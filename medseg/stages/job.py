@@ -14,6 +14,7 @@ from medseg.data.prepare.raw import companions
 from medseg.data.prepare.sources import Stamp, stamp, unchanged
 from medseg.machine import usable_cores, within_cores
 from medseg.recipe import Recipe
+from medseg.stages.crew import Crew
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest
 from medseg.tracking import close_loggers
@@ -35,6 +36,7 @@ class Job:
         loggers: open loggers of a training, closed when the job ends.
         device_is_settled: ``device.yaml`` was just measured for this start, and is not measured
             again.
+        crew: the processes that train together; ``None``: this one alone.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class Job:
     overwrite: bool = False
     loggers: list[Any] = field(default_factory=list)
     device_is_settled: bool = False
+    crew: Crew | None = None
 
     def __enter__(self) -> Job:
         return self
@@ -54,6 +57,16 @@ class Job:
             close_loggers(self.loggers, failed=kind is not None)
         if self.folder.replaced.settle(failed=kind is not None):
             self.report.say("  what was to be overwritten stands as it was")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train one network."""
+        return 1 if self.crew is None else self.crew.world_size
+
+    @property
+    def processes_here(self) -> int:
+        """Those of them that share this machine."""
+        return 1 if self.crew is None else self.crew.local_size
 
     @cached_property
     def workers(self) -> int:

@@ -8,20 +8,21 @@ from medseg.machine import memory_available, room_for
 from medseg.recipe import Recipe
 
 
-def bytes_in_memory(recipe: Recipe, cases: int, *, on_gpu: bool) -> int:
+def bytes_in_memory(recipe: Recipe, cases: int, *, on_gpu: bool, processes: int = 1) -> int:
     """Foretell the bytes of memory that preprocessed cases will fill during a training.
 
     Args:
         recipe: where the cases are to live.
         cases: bytes of all preprocessed cases.
         on_gpu: the training runs on a GPU that can hold cases.
+        processes: of the training on this machine; each holds the cases.
     """
     asked, free = recipe.data.cache, memory_available()
     if asked == "auto":
-        held = free is not None and room_for(cases, free)
+        held = free is not None and room_for(cases, free // processes)
     else:
         held = asked == "ram" or (asked == "device" and not on_gpu)
-    return cases if held else 0
+    return cases * processes if held else 0
 
 
 def require_memory(recipe: Recipe, cases: int) -> None:

@@ -13,13 +13,25 @@ from typing import Any
 from medseg import build
 from medseg.build.device import (
     GIB,
+    check_device,
+    device_count,
     device_name,
     free_memory,
     training_device,
     training_precision,
 )
-from medseg.build.fitted import MARGIN, Fitted, fit_plan, fit_recipe, fit_to_device, fixed_by_user
+from medseg.build.fitted import (
+    MARGIN,
+    Fitted,
+    fit_plan,
+    fit_recipe,
+    fit_to_device,
+    fixed_by_user,
+    of_all,
+    per_process,
+)
 from medseg.data.case import Dataset
+from medseg.data.feed.sampler import part_of
 from medseg.data.prepare.headers import foretell_fingerprint
 from medseg.data.prepare.space import expected_bytes, free_bytes
 from medseg.errors import InputError
@@ -83,26 +95,30 @@ def run(
         InputError: the device, the data or the fold are not there, the plan does not fit the data,
             or the weights to start from do not fit the network.
     """
-    device = training_device(recipe)
+    check_device(recipe)
+    device, processes = training_device(recipe), device_count(recipe)
+    name = device_name(device) if processes == 1 else f"{processes} x {device_name(device)}"
     with _dataset(recipe, folder) as dataset:
         folds_of(recipe, dataset, folder)
         found, told = _fingerprint(folder, dataset)
         plan, edits = _plan(recipe, folder, found)
+        part_of(plan.batch_size, rank=0, world_size=processes)  # or say that it cannot be
         if recipe.transfer is not None and not inherited.has_begun(recipe, folder):
             build.check_transfer(recipe, plan, dataset, trust=trust)
         guidance = build.guidance_of(recipe, dataset.labels)
         guide = guidance.channels if guidance else 0
         cases = expected_bytes(found, plan.preprocessing, guided=guide > 0)
-        in_memory = bytes_in_memory(recipe, cases, on_gpu=device.type == "cuda")
+        on_gpu = device.type == "cuda"
+        in_memory = bytes_in_memory(recipe, cases, on_gpu=on_gpu, processes=processes)
         free = free_memory(device)
         room = None if free is None else max(0, round(free * MARGIN))
         if room is not None and device.type == "cpu":
-            room = max(0, room - in_memory)
+            room = max(0, room - in_memory) // processes
         say("  one step on made-up images …")
         try:
             fitted = fit_to_device(
                 recipe,
-                plan,
+                per_process(plan, processes),
                 dataset,
                 device=device,
                 room=room,
@@ -112,19 +128,20 @@ def run(
             )
         except InputError as error:
             return [
-                Need("device", device_name(device)),
+                Need("device", name),
                 _refused(error),
                 *_disk(recipe, folder, dataset, plan, found, cases, trust),
             ]
-        plan = fit_plan(plan, fitted.load)
+        load = of_all(fitted.load, plan, processes)
+        plan = fit_plan(plan, load)
         say("  one case, read and preprocessed …")
-        guess = forecast(fit_recipe(recipe, fitted.load), folder, dataset, plan, found, fitted)
+        guess = forecast(fit_recipe(recipe, load), folder, dataset, plan, found, fitted)
         return [
-            Need("device", device_name(device)),
+            Need("device", name),
             Need("data", f"{len(found.cases)} cases, {told}"),
             *([] if guidance is None else [_second(recipe)]),
             _step(fitted, plan),
-            *_memory(device.type, fitted, found, plan, in_memory, guide),
+            *_memory(device.type, fitted, found, plan, in_memory, guide, processes),
             *_disk(recipe, folder, dataset, plan, found, cases, trust),
             *_time(recipe, guess),
         ]
@@ -210,18 +227,24 @@ def _step(fitted: Fitted, plan: Plan) -> Need:
 
 
 def _memory(
-    device: str, fitted: Fitted, found: Fingerprint, plan: Plan, in_memory: int, guide: int
+    device: str,
+    fitted: Fitted,
+    found: Fingerprint,
+    plan: Plan,
+    in_memory: int,
+    guide: int,
+    processes: int,
 ) -> list[Need]:
     free = memory_available()
     if free is None:
         return []
-    step = fitted.measured.bytes if device == "cpu" else 0
+    step = fitted.measured.bytes * processes if device == "cpu" else 0
     largest = max(found.cases, key=lambda case: prod(case.shape))
     image = expected_bytes(found, plan.preprocessing, [largest.id])
     channels = len(plan.preprocessing.normalisation)
     # A validation holds an image, its logits and what they are summed up in.
     outputs = len(found.labels["values"]) + 1
-    volume = round(image * (channels + guide + 2 * outputs) / channels)
+    volume = round(image * (channels + guide + 2 * outputs) / channels) * processes
     total = step + in_memory + volume
     parts = [(step, "step"), (in_memory, "cases"), (volume, "validation")]
     text = f"{_gib(total)}: " + ", ".join(f"{name} {_gib(size)}" for size, name in parts if size)

@@ -31,7 +31,7 @@ def run(job: Job) -> tuple[Plan, CacheIndex]:
                 expected_bytes, crops.as_cropped(job, found), plan.preprocessing, guided=guided
             )
             require_space(job.folder.cache, foretold(missing))
-            require_memory(job.recipe, foretold())
+            require_memory(job.recipe, job.processes_here * foretold())
 
     with job.report.progress("preprocess") as advance:
         index = prepare_dataset(

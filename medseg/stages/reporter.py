@@ -44,6 +44,15 @@ class Reporter:
         if not self.quiet:
             self.out.print(f"[bold cyan]{escape(name):<10}[/bold cyan] {escape(text)}")
 
+    @contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Say nothing but warnings, for a while."""
+        before, self.quiet = self.quiet, True
+        try:
+            yield
+        finally:
+            self.quiet = before
+
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print a table; columns after the first stand right if they hold numbers."""
         if self.quiet:

@@ -17,6 +17,7 @@ def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
 
     ``by``: extend the training by so many steps, or seconds.
     """
+    build.check_device(job.recipe)
     build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
     checkpoint = fit.run(job, by=by)
     masks = predict.run(job, checkpoint)

@@ -19,6 +19,7 @@ from medseg.inference.memory import within_memory
 from medseg.inference.window import SlidingWindow
 from medseg.labels import IGNORED, LabelScheme
 from medseg.losses import DeepSupervisionLoss, DiceCELoss, RegionLoss, region_masks
+from medseg.losses.all_ranks import over_all_ranks
 from medseg.losses.ignoring import require_ignoring
 from medseg.metrics.volume_dice import dice_per_output
 from medseg.networks.input_context import context_of, with_context, without_context
@@ -103,14 +104,20 @@ class SegmentationTask(pl.LightningModule):
         return finest(network(image), spatial_dims=image.ndim - 2)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the loss of one batch."""
+        """Return the loss of one batch, which several processes may have a part of each."""
         batch = as_batch(batch)
-        loss = self.batch_loss(batch)
+        several = self._trainer is not None and self.trainer.world_size > 1
+        with over_all_ranks(several):
+            loss = self.batch_loss(batch)
+        if several:
+            # Their mean is that over patches, also where one of them has a patch more.
+            loss = loss * getattr(self.trainer.datamodule, "share", 1.0)  # type: ignore[attr-defined]
         self._finite.watch(loss, cases=batch.case_ids, step=self.global_step)
         if self._logs():
             # A value for the bar is read back from the device at every step, shown or not.
             bar = self._trainer is not None and self.trainer.progress_bar_callback is not None
-            self.log("train/loss", loss, prog_bar=bar, batch_size=len(batch.image))
+            size = len(batch.image)
+            self.log("train/loss", loss, prog_bar=bar, batch_size=size, sync_dist=several)
         return loss
 
     def batch_loss(self, batch: Batch) -> Tensor:

@@ -52,7 +52,9 @@ class ThroughputCallback(pl.Callback):
         self._since = now
         every = max(1, getattr(trainer, "log_every_n_steps", 1))
         if self._seconds > 0 and trainer.global_step % every == 0:
-            value = self._patches * trainer.world_size / self._seconds
+            # With several processes this one may have a patch more than others.
+            share = getattr(getattr(trainer, "datamodule", None), "share", 1.0)
+            value = self._patches * trainer.world_size / share / self._seconds
             pl_module.log("throughput", value, batch_size=1)
             self._patches, self._seconds = 0, 0.0
 

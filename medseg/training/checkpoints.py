@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from medseg import ranks
 from medseg.atomic import write_text
 from medseg.errors import InputError, Interrupted
 from medseg.training import rng
@@ -25,7 +26,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     ``last.ckpt`` is only ever written right after an optimiser step, before a validation that is
     due: from there, and only there, a resumed run repeats the uninterrupted one bit for bit. What
-    the validations found stands in ``validations.json`` beside the folder.
+    the validations found stands in ``validations.json`` beside the folder. Of several processes the
+    first one reads and writes files, and the others hear from it what is in them.
 
     Args:
         folder: where the checkpoints go.
@@ -82,18 +84,20 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     def _validation_found(self, step: int) -> dict[str, float]:
         # Without a checkpoint to go on from, the file is of an earlier training.
-        entries = self.history() if self._rng is not None else []
+        entries = ranks.from_first(self.history) if self._rng is not None else []
         return next((entry for entry in entries if entry["step"] == step), {})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the generators, and make up for a validation that was cut off."""
         step = self._step = trainer.global_step
         self._saved_at = (step, self.clock.elapsed)
-        kept = [entry for entry in self.history() if entry["step"] <= step]
+        kept = [e for e in ranks.from_first(self.history) if e["step"] <= step]
         self._write_history(trainer, kept)
         if self._rng is None:
+            rng.set_apart(ranks.number())
             return
         rng.restore(self._rng)
+        rng.set_apart(ranks.number())
         known = step in [entry["step"] for entry in kept]
         if not known and self.clock.validation_due() and trainer.enable_validation:
             trainer.validating = True
@@ -120,11 +124,11 @@ class Checkpoints(pl.callbacks.Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        history = self.history()
+        history, there = ranks.from_first(lambda: [self.history(), self.best.exists()])
         scores = [entry.get(self.monitor) for entry in history]
         known = [score for score in scores if score is not None and score == score]
         score = metrics.get(self.monitor, float("nan"))
-        if not self.best.exists() or not known or score >= max(known):
+        if not there or not known or score >= max(known):
             trainer.save_checkpoint(self.best, weights_only=False)
         entry = {"step": trainer.global_step, "seconds": round(self.clock.elapsed, 3), **metrics}
         self._write_history(trainer, [*history, entry])
@@ -136,7 +140,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         """Without a validation set the last weights are the best there are."""
         if trainer.global_step != self._saved_at[0]:
             self._save_last(trainer)
-        if not self.history():
+        if not ranks.from_first(self.history):
             trainer.save_checkpoint(self.best, weights_only=False)
 
     def on_save_checkpoint(
@@ -161,6 +165,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         write_text(self._history_file, json.dumps(entries, indent=1))
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GO_ON = "`medseg run`, or `medseg fit --resume`, goes on from last.ckpt"
 
 
@@ -169,7 +174,8 @@ class StopAtSignal(pl.Callback):
 
     In training that is the end of the step, after `Checkpoints` has written ``last.ckpt``; in a
     validation it is the end of the case: ``last.ckpt`` was written before the validation began. A
-    second Ctrl-C stops at once and leaves the last checkpoint on disk as it was.
+    second Ctrl-C stops at once and leaves the last checkpoint on disk as it was. Several processes
+    stop together if one of them is asked to, in a validation at its end.
 
     Raises:
         Interrupted: from the hook that reached the safe point.
@@ -184,8 +190,11 @@ class StopAtSignal(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Take over the signals; only the main thread may."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 self._previous[number] = signal.signal(number, self._ask)
+        # Lightning asks before every step, over the GPUs, whether one has come: each step would
+        # then wait for the one before. `any_of` asks over the CPU.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -196,6 +205,10 @@ class StopAtSignal(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count steps from here."""
         self._step = trainer.global_step
+        # Meanwhile Lightning has put a handler of its own before ours. With several processes that
+        # one broadcasts from within the signal, whatever the others are sending at that moment.
+        for number in self._previous:
+            signal.signal(number, self._ask)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -214,15 +227,26 @@ class StopAtSignal(pl.Callback):
     ) -> None:
         """Save and stop, if asked to; not while gradients are still being accumulated."""
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
-        if self._asked and stepped:
+        if stepped and ranks.any_of(self._asked is not None):
             self.checkpoints._save_last(trainer)
-            raise Interrupted(
-                f"stopped by {self._asked} after step {trainer.global_step}; {_GO_ON}"
-            )
+            raise Interrupted(f"stopped by {self._by} after step {trainer.global_step}; {_GO_ON}")
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
     ) -> None:
-        """Stop between two cases, if asked to."""
-        if self._asked:
-            raise Interrupted(f"stopped by {self._asked} during a validation; {_GO_ON}")
+        """Stop between two cases, if asked to and alone: others may have more cases or fewer."""
+        if self._asked and ranks.world_size() == 1:
+            raise Interrupted(f"stopped by {self._by} during a validation; {_GO_ON}")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop together."""
+        if ranks.world_size() > 1 and ranks.any_of(self._asked is not None):
+            raise Interrupted(f"stopped by {self._by} during a validation; {_GO_ON}")
+
+    @property
+    def _by(self) -> str:
+        return self._asked or "a signal to another process"
+
+
+def _nothing() -> None:
+    """Ask nobody."""

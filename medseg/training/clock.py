@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from medseg.training.budget import refuse_too_short
+from medseg.training.common_time import CommonTime
 from medseg.training.course import Course
 from medseg.training.every import Every
 from medseg.training.schedule import Continued, present_factor
@@ -29,6 +30,7 @@ class TrainingClock(pl.Callback):
     and the end of the last validation counts; the last step is taken early enough for that
     validation to fit. What a resumed run had used before counts as used. A training that is
     resumed with another limit is extended: its schedule goes on without a jump (see `Continued`).
+    Several processes go by the time of the first one (see `CommonTime`).
 
     Args:
         budget: wall-clock limit in seconds.
@@ -51,9 +53,9 @@ class TrainingClock(pl.Callback):
         validate: Every | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.course = Course(budget=budget, steps=steps, now=now)
+        self.now = CommonTime(now)
+        self.course = Course(budget=budget, steps=steps, now=self.now)
         self.validate = validate or (Every(steps=-(-steps // 10)) if steps is not None else None)
-        self.now = now
         self._joint: tuple[float, float] | None = None  # fraction and factor where it was extended
         self._validated_at = (0, 0.0)  # step and elapsed seconds of the last validation's end
         self._validation_started: float | None = None
@@ -115,6 +117,7 @@ class TrainingClock(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting, and give the module its measure of progress."""
+        self.now.meet()
         course = self.course
         course.start(lambda: trainer.global_step)
         self._catch_up(trainer)
@@ -162,8 +165,9 @@ class TrainingClock(pl.Callback):
     def _time_validation(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Time some cases, so that the first validation is no surprise to the budget."""
         self.validation.estimate = of_trainer(
-            trainer, pl_module, left=self.course.allowance, now=self.now
+            trainer, pl_module, left=self.course.allowance, now=self.now.own
         )
+        self.now.meet()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
@@ -174,6 +178,7 @@ class TrainingClock(pl.Callback):
         if stepped:
             if self.course.ends_within(_LAST_STEPS):
                 wait_for(pl_module.device)
+            self.now.meet()
             self.course.step_done()
             self._time_again(trainer, pl_module)
         due = stepped and self.validation_due()
@@ -182,6 +187,7 @@ class TrainingClock(pl.Callback):
         if not due:
             return
         wait_for(pl_module.device)  # what is still to be computed belongs to the steps
+        self.now.meet()
         # What is written before the validation belongs to it: it must fit into the budget, too.
         self._validation_started = self.now()
         if self.finished():
@@ -219,6 +225,7 @@ class TrainingClock(pl.Callback):
         """Learn how long validation takes."""
         if trainer.sanity_checking or self._validation_started is None:
             return
+        self.now.meet()
         self._validation_ended = self.now()
         self.validation.finished(self._validation_ended - self._validation_started)
         self._validation_started = None
@@ -228,6 +235,7 @@ class TrainingClock(pl.Callback):
 
     def settled(self) -> None:
         """Count to a validation what other callbacks did after it: curves, ``best.ckpt``."""
+        self.now.meet()
         self.validation.further(self.now() - self._validation_ended)
         self._validation_ended = self.now()
         self.validated()

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from medseg import ranks
 from medseg.training import rng
 from medseg.training.backends import fastest
 from medseg.training.compiling import compile_or_not, is_compiled, uncompile
@@ -49,7 +50,8 @@ class FastStep(pl.Callback):
     also lets cuDNN search for the fastest algorithms, which patches of one size make worth while,
     and multiply in TF32.
 
-    It belongs behind the clock, so that a budget pays for what is tried.
+    It belongs behind the clock, so that a budget pays for what is tried. Several processes all try,
+    and do what the first one finds faster.
 
     Args:
         compile: run the network compiled. What fails in that leaves it uncompiled and is said.
@@ -98,9 +100,9 @@ class FastStep(pl.Callback):
         step = self._step(trainer, module) if tried or self.compile is True else None
         last = self.channels_last is True
         if tried and step is not None and self.channels_last == "auto":
-            measured["plain"] = _seconds(step)
+            measured["plain"] = ranks.first_number(_seconds(step))
             set_channels_last(module, True)
-            measured["channels last"] = _seconds(step)
+            measured["channels last"] = ranks.first_number(_seconds(step))
             last = measured["channels last"] < _GAIN * measured["plain"]
         set_channels_last(module, last)
         self._compile(trainer, module.network, step, measured)
@@ -123,12 +125,13 @@ class FastStep(pl.Callback):
         if self.compile is True:
             compile_or_not(network, self.say, attempt)
         elif self.compile == "auto" and step is not None:
-            best = min(measured.values()) if measured else _seconds(step)
+            best = min(measured.values()) if measured else ranks.first_number(_seconds(step))
             steps = (self.steps or 0) - trainer.global_step
             left = self.seconds() if self.seconds is not None else best * steps
             if isfinite(best) and left >= COMPILE_FROM_SECONDS:
-                if compile_or_not(network, self.say, attempt):
-                    measured["compiled"] = _seconds(step)
+                failed = not compile_or_not(network, self.say, attempt)
+                if not ranks.any_of(failed):
+                    measured["compiled"] = ranks.first_number(_seconds(step))
                 if measured.get("compiled", best) >= _GAIN * best:
                     uncompile(network)
 
@@ -228,6 +231,7 @@ def _one_batch(trainer: Any) -> Any:
         return None
     from medseg.data.feed.batch import collate
 
-    batch = collate([dataset[i] for i in range(module.batch_size)])._replace(wide=None)
+    size = getattr(module, "local_batch_size", module.batch_size)
+    batch = collate([dataset[i] for i in range(size)])._replace(wide=None)
     guide = getattr(module, "guide", None)
     return batch if guide is None else guide(batch)

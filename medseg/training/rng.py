@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from medseg.data.feed.seeds import mix
+
 
 def capture() -> dict[str, torch.Tensor]:
     """Return the states of Python's, NumPy's and PyTorch's global generators."""
@@ -24,6 +26,15 @@ def capture() -> dict[str, torch.Tensor]:
     if torch.cuda.is_available():
         states |= {f"cuda:{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
     return states
+
+
+def set_apart(number: int) -> None:
+    """Let process ``number`` draw other dropout than the first one, which goes on as it was.
+
+    All of them begin with the same states, so that what they draw still follows from the seed.
+    """
+    if number:
+        torch.manual_seed(mix(int(torch.randint(2**62, ())), number))
 
 
 def restore(states: dict[str, torch.Tensor]) -> None:

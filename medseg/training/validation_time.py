@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from medseg import ranks
 from medseg.data.feed.batch import Batch
 from medseg.data.splits import evenly
 from medseg.inference.window import SlidingWindow, window_starts
@@ -93,11 +94,13 @@ def of_trainer(
     seconds = 0.0
     if known and collate is not None and trainer.num_val_batches:
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
-            seconds = predicted_seconds(
+            # Several processes share the cases out, and take the first one's word for the time.
+            everything = predicted_seconds(
                 module, dataset, collate, spend=_SHARE * left, hopeless=left, now=now
             )
+            seconds = everything / ranks.world_size()
         module.train()
-    return seconds + saving_seconds(module)
+    return ranks.first_number(seconds + saving_seconds(module))
 
 
 def predicted_seconds(

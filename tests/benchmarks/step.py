@@ -28,11 +28,11 @@ from medseg.build.device import training_precision
 from medseg.networks.outputs import as_heads
 from medseg.recipe import load
 from medseg.stages import preprocess
-from medseg.stages.fit import quiet_libraries
 from medseg.stages.job import Job
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder
 from medseg.stages.splits import cases_of_fold
+from medseg.stages.training import quiet_libraries
 from medseg.training.rng import capture, restore
 
 ROWS = {

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from medseg.build.device import check_device, device_name, free_memory, training_device
+from medseg.build.device import (
+    check_device,
+    check_launched,
+    device_count,
+    device_name,
+    free_memory,
+    training_device,
+)
 from medseg.errors import InputError
 from medseg.recipe import load_text
 
@@ -50,8 +57,10 @@ def test_the_device_is_the_one_named(gpus, count, trainer, device):
         (0, {"devices": "[7]"}, ["no device 7", "the CPU only"]),
         (2, {"devices": "[7]"}, ["no device 7", "below 2", "cuda:1 Big GPU 1"]),
         (2, {"accelerator": "cpu", "devices": "[0]"}, ["no device 0"]),
-        (2, {"devices": "2"}, ["one device", "data.fold=1"]),
-        (2, {"devices": "[0, 1]"}, ["one device", "data.fold=1"]),
+        (2, {"devices": "3"}, ["3 devices are asked for", "sees 2", "cuda:1 Big GPU 1"]),
+        (2, {"devices": "[0, 2]"}, ["no device 2", "below 2"]),
+        (2, {"devices": "[1, 1]"}, ["names a device twice"]),
+        (0, {"devices": "2"}, ["2 devices are asked for", "sees 0", "trainer.accelerator=cpu"]),
     ],
 )
 def test_a_device_that_is_not_there_is_refused_naming_what_is(gpus, count, trainer, words):
@@ -59,6 +68,40 @@ def test_a_device_that_is_not_there_is_refused_naming_what_is(gpus, count, train
     with pytest.raises(InputError) as caught:
         check_device(recipe(**trainer))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "trainer"),
+    [
+        (2, {"devices": "2"}),
+        (3, {"devices": "[2, 0]", "accelerator": "gpu"}),
+        (0, {"devices": "2", "accelerator": "cpu"}),
+    ],
+)
+def test_as_many_devices_as_there_are_and_processes_on_a_cpu_are_fine(gpus, count, trainer):
+    gpus(count)
+    check_device(recipe(**trainer))
+    assert device_count(recipe(**trainer)) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "trainer", "local_size", "words"),
+    [
+        (2, {}, 2, None),
+        (2, {"devices": "2"}, 2, None),
+        (0, {}, 2, None),
+        (4, {"devices": "4"}, 2, "disagree"),
+        (4, {"devices": "[0, 1]"}, 2, "disagree"),
+        (1, {}, 2, "2 devices are asked for"),
+    ],
+)
+def test_processes_that_were_launched_need_a_device_each(gpus, count, trainer, local_size, words):
+    gpus(count)
+    if words is None:
+        check_launched(recipe(**trainer), local_size)
+        return
+    with pytest.raises(InputError, match=words):
+        check_launched(recipe(**trainer), local_size)
 
 
 def test_a_cpu_is_named_by_what_this_process_may_use_of_it(monkeypatch):

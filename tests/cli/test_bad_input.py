@@ -237,9 +237,15 @@ def test_a_typo_in_the_data_folder_does_not_cost_the_old_run(cli, recipe, here):
     assert (here / "runs" / "tiny" / "fold_0" / "checkpoints" / "best.ckpt").is_file()
 
 
-def test_several_devices_are_refused_with_a_way_out(cli, recipe):
-    code, _, err = cli("fit", recipe, "trainer.devices=2")
-    assert code == 2 and "one device" in err
+def test_more_devices_than_there_are_are_refused_with_a_way_out(cli, recipe, here):
+    code, _, err = cli("fit", recipe, "trainer.devices=64")
+    assert code == 2 and "64 devices are asked for" in err and "trainer.devices=" in err
+    assert not (here / "runs").exists()
+
+
+def test_a_batch_that_cannot_be_split_between_processes_is_refused(cli, recipe):
+    code, _, err = cli("fit", recipe, "trainer.devices=3", "trainer.accelerator=cpu")
+    assert code == 2 and "plan.batch_size=3" in err
 
 
 def test_a_spacing_at_which_nothing_is_left_is_refused_with_the_plan(cli, recipe, here):

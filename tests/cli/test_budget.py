@@ -26,6 +26,6 @@ def test_a_budget_of_twenty_seconds_is_kept(cli, recipe, here):
     assert code == 0, err
     fold = here / "runs" / "tiny" / "fold_0"
     entries = json.loads((fold / "validations.json").read_text())
-    # Two percent, and what a busy machine adds to a step.
-    assert entries[-1]["seconds"] == pytest.approx(20, abs=0.4 + 0.6)
+    # Two percent, and what a busy machine adds to a step or a validation.
+    assert entries[-1]["seconds"] == pytest.approx(20, abs=0.4 + 1.2)
     assert (fold / "checkpoints" / "best.ckpt").is_file()

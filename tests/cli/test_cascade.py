@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from medseg.cli import main
+from medseg.cli import first_stage, main
+from medseg.cli.parser import build_parser
 from medseg.data import phantoms
 from medseg.data.prepare.boxes import guided_box
 from medseg.errors import InputError
@@ -317,3 +319,13 @@ def test_pictures_are_cropped_to_what_was_found(cli, here):
     assert code == 0, err
     predictions = list((here / "runs" / "cells" / "predictions").glob("*.png"))
     assert len(predictions) == 2
+
+
+def test_torchrun_is_told_to_train_one_stage_at_a_time(recipe, here):
+    crew = SimpleNamespace(leads=True, world_size=1, local_size=1)
+    arguments = build_parser().parse_args(["run", str(recipe), *FOLDS, *LOWRES])
+    arguments.crew = crew
+    with pytest.raises(InputError, match="torchrun and srun train one stage") as error:
+        first_stage.train(arguments)
+    assert "cascade.first=" in error.value.remedy
+    assert not list(here.rglob("*.ckpt"))

@@ -27,6 +27,15 @@ def test_the_bytes_that_cases_will_fill_are_those_of_where_they_live(
     assert bytes_in_memory(recipe, cases, on_gpu=on_gpu) == held
 
 
+@pytest.mark.parametrize(
+    ("asked", "cases", "held"), [("auto", 499, 998), ("auto", 500, 0), ("ram", 9, 18)]
+)
+def test_each_of_several_processes_holds_the_cases(monkeypatch, asked, cases, held):
+    monkeypatch.setattr("medseg.stages.memory.memory_available", lambda: FREE)
+    recipe = load_text(f"data: {{cache: {asked}}}")
+    assert bytes_in_memory(recipe, cases, on_gpu=False, processes=2) == held
+
+
 @pytest.mark.parametrize("cases", [999, 1000])
 def test_the_feed_decides_alike(monkeypatch, cases):
     for module in ("stages.memory", "data.feed.residence"):

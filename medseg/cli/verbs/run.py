@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-from medseg.cli import first_stage, one_fold
-from medseg.cli.job import open_fold, open_job
+from medseg.cli import first_stage, folds
+from medseg.cli.job import open_job
 from medseg.cli.output import print_json
+from medseg.cli.together import together
 from medseg.cli.trusted import trusted
 from medseg.errors import InputError
 from medseg.recipe import load
-from medseg.stages import each_fold, run, side_by_side
+from medseg.stages import run
 
 
 def act(arguments: Namespace) -> None:
     """Run every stage of a recipe, for one fold or for each."""
     if arguments.each_fold:
         _check_each_fold(arguments)
-    first_stage.train(arguments)
-    if arguments.each_fold:
-        print_json(arguments, _each_fold(arguments))
-        return
-    with open_job(arguments) as job:
-        metrics = run.run(job, by=arguments.extend)
-    print_json(arguments, metrics)
+    else:
+        _refuse_alone(arguments)
+    with together(arguments) as leads:
+        if not leads:
+            return
+        first_stage.train(arguments)
+        if arguments.each_fold:
+            recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
+            print_json(arguments, folds.train(arguments, recipe))
+            return
+        with open_job(arguments) as job:
+            metrics = run.run(job, by=arguments.extend)
+        print_json(arguments, metrics)
 
 
 def _check_each_fold(arguments: Namespace) -> None:
@@ -46,13 +50,11 @@ def _check_each_fold(arguments: Namespace) -> None:
         )
 
 
-def _each_fold(arguments: Namespace) -> dict[str, Any]:
-    recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
-    logs = Path(recipe.run_dir) / "logs"
-
-    def start(fold: int, place: side_by_side.Place) -> Any:
-        return one_fold.start(arguments, fold, place, logs / f"fold_{fold}.log")
-
-    return each_fold.each(
-        partial(open_fold, arguments), start=start, places=side_by_side.places(recipe)
-    )
+def _refuse_alone(arguments: Namespace) -> None:
+    given = [name for name in ("ray", "cpus", "gpus") if getattr(arguments, name) is not None]
+    if given:
+        raise InputError(
+            f"--{given[0]} is for trainings that run side by side",
+            expected="--each-fold beside it",
+            remedy="a single training over several GPUs: trainer.devices=2",
+        )

@@ -61,6 +61,7 @@ def plan_feed(
     workers: int | None = None,
     step_seconds: float | None = None,
     seconds: float = 2.0,
+    processes: int = 1,
 ) -> FeedPlan:
     """Choose workers, pinning and prefetch.
 
@@ -75,6 +76,7 @@ def plan_feed(
         workers: what was asked for; no more are used than there are cores.
         step_seconds: what a training step takes without its feed, if known.
         seconds: to spend on measuring, beyond the first batch of either kind.
+        processes: that share this machine's cores, and each step's patches.
     """
     on_gpu = device.type == "cuda"
 
@@ -91,17 +93,18 @@ def plan_feed(
         return plan(used, remark or f"data.workers is {workers}")
     if residence.where == "ram" and not data.transforms:
         return plan(0, f"{residence.reason}; cutting patches costs next to nothing")
-    alone = _alone(data, seconds=seconds / 2)
-    rate = data.batch_size / alone
+    alone = _alone(data, seconds=seconds / 2) / processes
+    rate = data.batch_size / processes / alone
     limit = max(_HANDOVER_SECONDS, _CHEAP * (step_seconds or 0.0))
     if alone <= limit:
         return plan(0, f"a batch is loaded in {1e3 * alone:.1f} ms", rate)
-    most = min(max(usable_cores() - 1, 1), _MOST_WORKERS)
-    together = _together(data, most, seconds=seconds / 2) or alone / most
+    most = min(max(usable_cores() // processes - 1, 1), _MOST_WORKERS)
+    together = _together(data, most, seconds=seconds / 2)
+    together = alone / most if together is None else together / processes
     chosen = choose_workers(alone, together, most=most, step=step_seconds)
     if chosen == 0:
         return plan(0, f"{rate:.0f} patches a second; {_counted(most)} would be no faster", rate)
-    with_them = data.batch_size / (together * most / chosen)
+    with_them = data.batch_size / processes / (together * most / chosen)
     return plan(chosen, f"{with_them:.0f} patches a second, {rate:.0f} without", with_them)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
+from medseg import ranks
 from medseg.data.feed.augment.compose import Compose
 from medseg.data.feed.augment.defaults import default
 from medseg.data.feed.augment.transform import (
@@ -26,8 +28,8 @@ from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.dataset import PatchDataset, VolumeDataset
 from medseg.data.feed.guide import GuideChannels
 from medseg.data.feed.loader import FeedLoader, PatchBatches
-from medseg.data.feed.residence import choose_residence, settle, size_of
-from medseg.data.feed.sampler import StepSampler
+from medseg.data.feed.residence import Residence, choose_residence, settle, size_of
+from medseg.data.feed.sampler import CaseSampler, StepSampler, part_of
 from medseg.machine import within_cores
 
 
@@ -41,8 +43,8 @@ class SegmentationDataModule(pl.LightningDataModule):
     What a training step draws follows from ``seed`` and the number of the step, wherever the cases
     live and whatever the number of workers; `settle` chooses both for the machine at hand. After
     ``trainer.fit(…, ckpt_path=…)`` the loader goes on at the step where the checkpoint was written,
-    also in the middle of an epoch. With several processes each draws items of its own; validation
-    cases are shared out (a few twice, if they do not divide evenly: gather them by case id).
+    also in the middle of an epoch. Several processes share out the patches of each step, and the
+    validation cases: together they see what one process would see.
 
     Args:
         train: labelled cases to cut patches from.
@@ -50,7 +52,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         patch_size: voxels per axis.
         context: voxels per axis on each side of a patch that the network reads, too: batches of
             training are larger by them, image and label alike. ``None``: none.
-        batch_size: patches per step and process.
+        batch_size: patches per step, of all processes together.
         steps_per_epoch: length of an epoch; ``None``: one pass over the training cases.
         seed: of cases, positions and augmentation.
         augmentation: transforms of either kind; those of the loader run first. ``default``:
@@ -135,23 +137,45 @@ class SegmentationDataModule(pl.LightningDataModule):
         if self.feed_plan is not None:
             return self.feed_plan
         train, val = self._given
-        residence = choose_residence(
-            self.cache,
-            size=size_of(train) + size_of(val),
-            device=device,
-            on_samples=bool(self.train_set.transforms),
-            reserved=step_bytes,
+        # Several processes do what the first one finds right: each holds cases of its own.
+        chosen = ranks.from_first(
+            lambda: choose_residence(
+                self.cache,
+                size=size_of(train) + size_of(val),
+                device=device,
+                on_samples=bool(self.train_set.transforms),
+                reserved=step_bytes,
+                processes=ranks.local_size(),
+            )
         )
+        residence = Residence(*chosen)
         self.train_set.cases = settle(train, residence, device=device)
         self.val_set.cases = settle(val, residence, device=device)
-        self.feed_plan = plan_feed(
-            self.train_set,
-            residence,
-            device=device,
-            workers=self.num_workers,
-            step_seconds=step_seconds,
+        found = ranks.from_first(
+            lambda: asdict(
+                plan_feed(
+                    self.train_set,
+                    residence,
+                    device=device,
+                    workers=self.num_workers,
+                    step_seconds=step_seconds,
+                    processes=ranks.local_size(),
+                )
+            )
         )
+        self.feed_plan = FeedPlan(**found)
         return self.feed_plan
+
+    @property
+    def local_batch_size(self) -> int:
+        """Patches per step of this process."""
+        rank, world_size = self._ranks()
+        return len(part_of(self.batch_size, rank=rank, world_size=world_size))
+
+    @property
+    def share(self) -> float:
+        """What this process's mean over patches counts in the mean over processes; 1 if evenly."""
+        return self.local_batch_size * self._ranks()[1] / self.batch_size
 
     def setup(self, stage: str) -> None:
         """Settle, if nobody has."""
@@ -177,7 +201,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         plan = self._plan()
         loader = FeedLoader(
             PatchBatches(self.train_set, pin=plan.pin_memory and not plan.workers),
-            batch_size=self.batch_size,
+            batch_size=self.local_batch_size,
             sampler=self._sampler(),
             num_workers=plan.workers,
             persistent_workers=plan.workers > 0,
@@ -189,11 +213,9 @@ class SegmentationDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Make the loader of whole volumes, one at a time."""
         rank, world_size = self._ranks()
-        sampler: DistributedSampler | None = None
+        sampler = None
         if world_size > 1 and len(self.val_set):
-            sampler = DistributedSampler(
-                self.val_set, num_replicas=world_size, rank=rank, shuffle=False
-            )
+            sampler = CaseSampler(len(self.val_set), rank=rank, world_size=world_size)
         # One reader keeps up with a sliding window, and each more holds another whole volume.
         plan = self._plan()
         workers = min(plan.workers, 1)
@@ -241,7 +263,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         rank, world_size = self._ranks()
         steps = self.steps_per_epoch
         if steps is None:
-            steps = math.ceil(len(self.train_set) / (self.batch_size * world_size))
+            steps = math.ceil(len(self.train_set) / self.batch_size)
         sampler = StepSampler(
             batch_size=self.batch_size, steps_per_epoch=steps, rank=rank, world_size=world_size
         )

@@ -37,6 +37,7 @@ def choose_residence(
     reserved: int = 0,
     free: int | None = None,
     memory: int | None = None,
+    processes: int = 1,
 ) -> Residence:
     """Decide where cases live.
 
@@ -49,6 +50,7 @@ def choose_residence(
         reserved: bytes of the GPU that the training will take, as far as is known.
         free: bytes of the GPU; ``None``: look.
         memory: bytes that this process may still take; ``None``: look.
+        processes: that share this machine's memory, each with cases of its own.
 
     Raises:
         InputError: ``device`` is asked for, and the cases do not fit, or per-sample transforms
@@ -77,6 +79,7 @@ def choose_residence(
     if on_gpu and not on_samples and free is not None and room_for(size, free):
         return Residence("device", f"{_gib(size)} of cases, {_gib(free)} free on the GPU")
     memory = memory_available() if memory is None else memory
+    memory = None if memory is None else memory // processes
     if memory is not None and room_for(size, memory):
         return Residence("ram", f"{_gib(size)} of cases, {_gib(memory)} of memory free")
     return Residence("disk", f"{_gib(size)} of cases are too many for memory")

@@ -254,7 +254,7 @@ class WriteDown(pl.Callback):
 
 # Lightning would put a sampler of its own in place unless told otherwise, or unless it knows ours.
 @pytest.mark.parametrize("wrap", [False, True])
-def test_two_processes_draw_different_items_and_share_the_validation(tmp_path: Path, wrap):
+def test_two_processes_share_out_the_patches_of_a_step_and_the_validation(tmp_path: Path, wrap):
     fit(
         make_data(),
         WriteDown(tmp_path),
@@ -267,5 +267,5 @@ def test_two_processes_draw_different_items_and_share_the_validation(tmp_path: P
     data = make_data().train_set
     for rank, result in enumerate(ranks):
         for step, seeds in enumerate(result["seeds"]):
-            assert seeds == [data[4 * step + 2 * rank + i].seed for i in range(2)]
+            assert seeds == [data[2 * step + rank].seed]
     assert [result["val"] for result in ranks] == [["case0"], ["case1"]]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from torch.utils.data import DataLoader
 
 from medseg.data.feed import StepSampler
+from medseg.data.feed.sampler import CaseSampler
+from medseg.errors import InputError
 
 
 def test_a_step_always_draws_the_same_items():
@@ -56,13 +60,39 @@ def test_the_length_is_the_whole_epoch_even_in_the_middle_of_it():
     assert len(DataLoader(range(100), batch_size=2, sampler=sampler)) == 5
 
 
-def test_ranks_share_the_items_out():
-    items = [
-        list(StepSampler(batch_size=2, steps_per_epoch=2, rank=rank, world_size=3))
-        for rank in range(3)
-    ]
-    assert items[1] == [2, 3, 8, 9]
-    assert sorted(items[0] + items[1] + items[2]) == list(range(12))
+@pytest.mark.parametrize(("batch_size", "world_size"), [(6, 3), (5, 2), (7, 4), (3, 3)])
+def test_processes_together_draw_what_one_draws_step_by_step(batch_size, world_size):
+    def steps(rank, world_size):
+        sampler = StepSampler(
+            batch_size=batch_size, steps_per_epoch=3, rank=rank, world_size=world_size
+        )
+        each, items = len(sampler) // 3, list(sampler)
+        assert len(items) == len(sampler)
+        return [items[i * each : (i + 1) * each] for i in range(3)]
+
+    parts = [steps(rank, world_size) for rank in range(world_size)]
+    together = [list(chain(*(part[i] for part in parts))) for i in range(3)]
+    assert together == steps(0, 1)
+    sizes = [len(part[0]) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_batch_smaller_than_the_number_of_processes_is_refused():
+    with pytest.raises(InputError, match="cannot be split between 3 processes"):
+        StepSampler(batch_size=2, steps_per_epoch=1, rank=0, world_size=3)
+
+
+@pytest.mark.parametrize("count", [4, 5, 7])
+def test_cases_are_shared_out_and_none_comes_twice(count):
+    shares = [list(CaseSampler(count, rank=rank, world_size=4)) for rank in range(4)]
+    assert sorted(chain(*shares)) == list(range(count))
+    assert [len(CaseSampler(count, rank=r, world_size=4)) for r in range(4)] == list(
+        map(len, shares)
+    )
+
+
+def test_each_process_takes_all_cases_where_there_are_fewer_than_processes():
+    assert [list(CaseSampler(2, rank=rank, world_size=3)) for rank in range(3)] == [[0, 1]] * 3
 
 
 def test_numbers_below_one_are_refused():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
-from medseg.stages import fit
+from medseg.stages import training
 
 PLAN = Plan(
     preprocessing=PreprocessingPlan("RAS", "none", (1.0, 1.0, 1.0), (Normalisation("none"),)),
@@ -20,5 +20,5 @@ PLAN = Plan(
 
 @pytest.mark.parametrize(("batch", "smaller"), [(4, "plan.batch_size=2"), (1, "plan.patch_size")])
 def test_a_full_gpu_is_told_to_take_less_and_to_keep_the_cases_elsewhere(batch, smaller):
-    said = str(fit._too_large(replace(PLAN, batch_size=batch), torch.device("cuda", 0)))
+    said = str(training._too_large(replace(PLAN, batch_size=batch), torch.device("cuda", 0)))
     assert smaller in said and "data.cache=ram" in said
