@@ -192,7 +192,10 @@ def _of_one_fold(job: Job, first: Path, held_out: Mapping[str, Path]) -> dict[st
         job.report.stage("cascade", f"{len(missing)} cases that the first stage was trained on")
         device = training_device(job.recipe)
         where = "cpu" if device.type == "mps" else str(device)
-        predictor = Predictor.load(first / fold, device=where, trust=job.trust)
+        # As the first stage's own predictions are, and what it gives when both stages predict.
+        predictor = Predictor.load(
+            first / fold, device=where, trust=job.trust, postprocessing="none"
+        )
         predict_cases(predictor, missing, target, report=job.report, overwrite=True)
     return {**masks, **existing(target, rest)}
 

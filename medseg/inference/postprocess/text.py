@@ -57,7 +57,7 @@ def to_text(
         lines += ["", "# Tried and left out:"]
         lines += [f"#   {_written(trial.step)}  # {reason(trial)}" for trial in visible]
         unseen = len(left_out) - len(visible)
-        lines += [f"#   {unseen} by which no class changes"] if unseen else []
+        lines += [f"#   {unseen} by which no class changes in four digits"] if unseen else []
     record = [
         CHOSEN + json.dumps([trial.step.to_dict() for trial in kept], ensure_ascii=False),
         LABELS + json.dumps(meaning(scheme.to_dict()), ensure_ascii=False),
