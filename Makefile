@@ -17,9 +17,10 @@ help: ## say what can be made
 demo: $(VENV)/.installed ## train, predict and score on phantoms, in minutes on two cores
 	$(BIN)/medseg run $(RECIPE)
 
-# One thread per worker: the workers share the cores already.
+# One thread per worker: the workers share the cores already. Tests of the clock run alone.
 test: $(VENV)/.installed-dev ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m clock tests/cli
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not clock" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, format, types and the floors
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from medseg.build.cascade import (
     guidance_of,
     input_channels,
     trains_first,
+    use_of_guide,
 )
 from medseg.build.dataset import build_dataset, format_options, plain
 from medseg.build.device import check_device
@@ -53,5 +54,6 @@ __all__ = [
     "sized_by_clock",
     "start_transfer",
     "trains_first",
+    "use_of_guide",
     "with_inherited",
 ]

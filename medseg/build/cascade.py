@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.labels import LabelScheme
-from medseg.planning.guidance import Guidance
+from medseg.planning.guidance import Guidance, Use
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 from medseg.recipe.cascade_section import OWN
@@ -25,10 +25,15 @@ def guidance_of(recipe: Recipe, labels: LabelScheme) -> Guidance | None:
     cascade = recipe.cascade
     if cascade.first is None:
         return None
-    use = cascade.use
-    if use == "auto":
-        use = "crop" if cascade.first == "coarse" else "channels"
-    return Guidance(use, len(labels.values) - 1, cascade.margin)
+    return Guidance(use_of_guide(recipe), len(labels.values) - 1, cascade.margin)
+
+
+def use_of_guide(recipe: Recipe) -> Use:
+    """Say what becomes of a first stage's prediction, where the recipe leaves it to us, too."""
+    cascade = recipe.cascade
+    if cascade.use != "auto":
+        return cascade.use
+    return "crop" if cascade.first == "coarse" else "channels"
 
 
 def input_channels(recipe: Recipe, plan: Plan, labels: LabelScheme) -> int:
@@ -53,13 +58,14 @@ def first_overrides(recipe: Recipe) -> list[str]:
     """Return what makes a recipe that of its first stage, as words of the command line.
 
     It is the same training on coarser images: what the recipe fixed of patch and network for its
-    own spacing does not hold there.
+    own spacing does not hold there, nor do weights that were trained at that spacing.
     """
     cascade = recipe.cascade
     lowres = cascade.first == "lowres"
     spacing = cascade.spacing if lowres or cascade.spacing is not None else _COARSE
     values: dict[str, Any] = {
         "cascade": None,
+        "transfer": None,
         "name": f"{recipe.name}_{FIRST}",
         "run_dir": str(first_folder(recipe)),
         "plan.configuration": "3d_lowres" if lowres else "auto",

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from medseg.build.cascade import guidance_of
 from medseg.data.case import Dataset
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -139,6 +141,7 @@ def fill(network: nn.Module, recipe: Recipe, plan: Plan, dataset: Dataset) -> Re
 
     found = source_of(recipe)
     labels = dataset.labels
+    _refuse_other_guides(found, recipe, labels)
     report = load_pretrained(
         network,
         found,
@@ -187,6 +190,26 @@ def differences(theirs: Plan | None, ours: Plan) -> list[str]:
         for key in PREPROCESSING
         if before[key] != after[key]
     ]
+
+
+def _refuse_other_guides(found: Source, recipe: Recipe, labels: LabelScheme) -> None:
+    """Refuse to read masks of a first stage with kernels that were made for images, or vice versa.
+
+    As many such channels on both sides stand in the same order.
+    """
+    guidance = guidance_of(recipe, labels)
+    ours = 0 if guidance is None else guidance.channels
+    if ours == found.guides:
+        return
+    raise InputError(
+        "a cascade's masks are input channels on one side only",
+        file=recipe.at("transfer", "from"),
+        expected=f"weights with {ours} channels for what a first stage has found",
+        found=f"{found.guides} in {found.path}",
+        remedy="weights of such a cascade; or cascade.use=crop, which adds no channels"
+        if ours
+        else "weights of a single stage, such as the cascade's first",
+    )
 
 
 def _refuse_frozen_noise(network: nn.Module, report: Report, recipe: Recipe) -> None:

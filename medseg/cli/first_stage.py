@@ -36,7 +36,7 @@ def train(arguments: Namespace) -> None:
             file=recipe.at("cascade", "first"),
             found=f"cascade.first: {recipe.cascade.first}",
             remedy="train the first stage without them, and give its folder: "
-            f"cascade.first={build.first_folder(recipe)}",
+            f"cascade.first={build.first_folder(recipe)} cascade.use={build.use_of_guide(recipe)}",
         )
     if arguments.each_fold and not recipe.cascade.out_of_fold:
         raise InputError(

@@ -164,7 +164,8 @@ class Predictor(Segmenter):
         earlier: Predictor | None = None
         if guidance is not None:
             folder = cascade.first_folder(first, first_stage)
-            earlier = cls.load(folder, device=where, trust=trust)
+            # Its masks were learnt from as they are.
+            earlier = cls.load(folder, device=where, trust=trust, postprocessing="none")
             cascade.require_together(earlier, first, channels=earlier.channels, folder=folder)
         elif first_stage is not None:
             raise InputError("this run is no cascade, and needs no first stage", file=first.path)
@@ -209,17 +210,13 @@ class Predictor(Segmenter):
         """Yield the masks of `clean`, one image after the other, run in batches of one shape."""
         images = iter(volumes)
         while chunk := list(islice(images, self.window.batch_size)):
-            prepared = [
-                preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)
-                for volume in chunk
-            ]
+            prepared = [(volume, *self._prepared(volume)) for volume in chunk]
             # Each may have been cropped in its own way.
-            pairs = zip(chunk, prepared, strict=True)
-            for _, alike in groupby(pairs, key=lambda pair: pair[1].image.shape):
+            for _, alike in groupby(prepared, key=lambda one: one[1].shape):
                 batch = list(alike)
-                logits = self._mean_logits(np.stack([one.image for _, one in batch]))
-                for mine, (volume, one) in zip(logits, batch, strict=True):
-                    index = self._restored(restore, mine, one.record)
+                logits = self._mean_logits(torch.stack([image for _, image, _ in batch]))
+                for mine, (volume, _, record) in zip(logits, batch, strict=True):
+                    index = self._restored(restore, mine, record)
                     yield self.postprocess(index, volume.grid.spacing)
 
     def predict_probabilities(self, volume: Volume) -> np.ndarray:
@@ -249,11 +246,11 @@ class Predictor(Segmenter):
         Raises:
             InputError: not even one patch fits the GPU's memory.
         """
-        return self._mean_logits(image[None])[0]
+        return self._mean_logits(torch.as_tensor(image)[None])[0]
 
-    def _mean_logits(self, images: np.ndarray | Tensor) -> Tensor:
+    def _mean_logits(self, images: Tensor) -> Tensor:
         """Return `logits` ``(B, K, *S)`` of equally large images ``(B, C, *S)``."""
-        tensor = torch.as_tensor(images, dtype=torch.float32)
+        tensor = images.float()
 
         @torch.inference_mode()
         def average(window: SlidingWindow, gather_on: torch.device) -> Tensor:
@@ -270,11 +267,16 @@ class Predictor(Segmenter):
         return within_memory(average, self.window, self.device)
 
     def _run(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
+        image, record = self._prepared(volume)
+        return self.logits(image), record
+
+    def _prepared(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
+        """Return what the networks take ``(C, *S)``, guide included, and how to go back."""
         prepared = preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)
         image, guide = torch.from_numpy(prepared.image), prepared.guide
         if self.guidance is not None and guide is not None:
             image = with_guide(image, torch.from_numpy(guide), self.guidance.channels)
-        return self.logits(image), prepared.record
+        return image, prepared.record
 
     def _guided(self, volume: Volume) -> Volume:
         """Let the first stage look at an image, unless somebody has."""

@@ -61,13 +61,13 @@ def average_views(
     there, as the image itself counts everywhere.
 
     Args:
-        run: segments an image ``(1, C, *S)`` into new logits ``(1, K, *S)``.
-        image: ``(1, C, *S)``.
+        run: segments images ``(B, C, *S)`` into new logits ``(B, K, *S)``.
+        image: ``(B, C, *S)``.
         maps: linear maps of space in mm ``(ndim, ndim)``, see `small_affine`.
         spacing: mm per axis.
 
     Returns:
-        Logits ``(1, K, *S)``, where those of ``run`` lie.
+        Logits ``(B, K, *S)``, where those of ``run`` lie.
     """
     total = run(image)
     if not maps:
@@ -77,9 +77,9 @@ def average_views(
     for forward in maps:
         there = Warp(sampling_matrix(forward, still, spacing))
         back = Warp(sampling_matrix(np.linalg.inv(forward), still, spacing))
-        logits = run(_read(image[0], there)[None])[0]
+        logits = run(torch.stack([_read(one, there) for one in image]))
         shown = _shown(shape, there, back, logits.device)
-        for sum_of_one, channel in zip(total[0], logits, strict=True):
+        for sum_of_one, channel in zip(total.flatten(0, 1), logits.flatten(0, 1), strict=True):
             sum_of_one += _read(channel[None], back)[0] * shown
         count += shown
     return total.div_(count)

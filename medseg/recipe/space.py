@@ -15,7 +15,15 @@ from medseg.recipe.problems import Place, Problem, raise_all, similar
 from medseg.recipe.reading import display, read_file
 
 # What keeps trials apart, or decides which cases score them: those must be the same for all.
-_FIXED = ("name", "run_dir", "extends", "logger", "evaluation", "trainer.validation_cases")
+_FIXED = (
+    "name",
+    "run_dir",
+    "extends",
+    "logger",
+    "evaluation",
+    "trainer.validation_cases",
+    "cascade.first",
+)
 _SAME_CASES = ("data.fold", "data.folds", "data.splits", "data.held_out", "data.group_pattern")
 _RANGE = ("low", "high", "log", "step")
 

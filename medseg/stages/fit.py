@@ -163,8 +163,11 @@ def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> 
     for key in ("name", "run_dir", "logger", "inference", "evaluation", "data"):
         recipe.pop(key, None)
     recipe["trainer"].pop("devices")
+    # What a recipe leaves out is no change to a training that was made before there was such a key.
     if recipe["transfer"] is None:
         del recipe["transfer"]
+    if recipe["cascade"]["first"] is None:
+        del recipe["cascade"]
     # What auto has come to is the device's matter.
     recipe["trainer"]["precision"] = job.recipe.trainer.precision
     guides = [] if job.guides is None else [job.guides.state()]

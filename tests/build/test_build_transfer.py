@@ -1,12 +1,22 @@
 """What weights decide about a recipe's network and plan, and what the recipe decides itself."""
 
+from pathlib import Path
+
 import pytest
 from torch import nn
 
-from medseg.build.transfer import differences, plan_values, prepare, with_inherited
+from medseg.build.transfer import (
+    _refuse_other_guides,
+    differences,
+    plan_values,
+    prepare,
+    with_inherited,
+)
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
 from medseg.recipe import load_text
+from medseg.training.transfer.source import Source
 
 STRUCTURE = {
     "features": [4, 8],
@@ -83,3 +93,28 @@ def test_images_that_are_prepared_differently_are_told():
         "spacing is [1.0, 1.0, 1.0], and was [1.0, 1.0, 3.0] where the weights were trained"
     ]
     assert differences(ours, ours) == differences(None, ours) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "guides", "remedy"),
+    [
+        ("cascade: {first: lowres}", 0, "cascade.use=crop"),
+        ("cascade: {first: lowres}", 1, "weights of such a cascade"),
+        ("", 2, "weights of a single stage"),
+    ],
+)
+def test_kernels_of_images_do_not_read_the_masks_of_a_first_stage(more, guides, remedy):
+    labels = LabelScheme({"background": 0, "head": 1, "tail": 2})
+    source = Source(Path("a.ckpt"), "checkpoint", {}, guides=guides)
+    with pytest.raises(InputError, match="one side only") as caught:
+        _refuse_other_guides(source, recipe(more), labels)
+    assert remedy in caught.value.remedy and f"{guides} in a.ckpt" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("more", "guides"),
+    [("cascade: {first: lowres}", 2), ("cascade: {first: coarse}", 0), ("", 0)],
+)
+def test_as_many_channels_for_a_first_stage_fit(more, guides):
+    labels = LabelScheme({"background": 0, "head": 1, "tail": 2})
+    _refuse_other_guides(Source(Path("a.ckpt"), "", {}, guides=guides), recipe(more), labels)

@@ -96,6 +96,7 @@ def test_the_first_stage_is_the_same_recipe_on_coarser_images(
     file.write_text(
         f"trainer: {{steps: 7}}\nnetwork: residual_unet\nrun_dir: a folder\ncascade: {cascade}\n"
         "plan: {spacing: 1, patch_size: 32, features: [4, 8], batch_size: 2, crop: none}\n"
+        "transfer: {from: weights.pt}\n"
     )
     second = load(file)
     first = load(file, build.first_overrides(second))
@@ -106,6 +107,7 @@ def test_the_first_stage_is_the_same_recipe_on_coarser_images(
     assert first.plan.spacing == spacing
     assert first.plan.given().keys() <= {"configuration", "spacing", "crop", "preset"}
     assert (first.trainer, first.network) == (second.trainer, second.network)
+    assert second.transfer is not None and first.transfer is None
 
 
 def test_a_run_that_is_trained_is_taken_as_it_is():

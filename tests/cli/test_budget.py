@@ -21,11 +21,12 @@ def test_fewer_validation_cases_are_validated_and_all_are_predicted(cli, recipe,
 
 
 @pytest.mark.slow
+@pytest.mark.clock
 def test_a_budget_of_twenty_seconds_is_kept(cli, recipe, here):
     code, _, err = cli("fit", recipe, "trainer.budget=20s")
     assert code == 0, err
     fold = here / "runs" / "tiny" / "fold_0"
     entries = json.loads((fold / "validations.json").read_text())
-    # Two percent, and what a busy machine adds to a step or a validation.
-    assert entries[-1]["seconds"] == pytest.approx(20, abs=0.4 + 1.2)
+    # Two percent, and what a busy machine adds to a step.
+    assert entries[-1]["seconds"] == pytest.approx(20, abs=0.4 + 0.6)
     assert (fold / "checkpoints" / "best.ckpt").is_file()

@@ -132,6 +132,7 @@ def test_the_learning_rate_does_not_jump(cli, trained):
     assert ended["lr"] == pytest.approx(peak * cosine(1.0))
 
 
+@pytest.mark.clock
 def test_a_budget_is_extended_by_time(cli, recipe, here):
     words = ["fit", recipe, "trainer.budget=6s", "trainer.validation_cases=1"]
     code, _, err = cli(*words)

@@ -78,6 +78,14 @@ def test_nothing_held_out_is_nothing_to_compare_by(cli, recipe, space, monkeypat
     assert code == 2 and "holds out none" in err
 
 
+def test_a_cascade_is_swept_once_its_first_stage_is_trained(cli, recipe, space, here, monkeypatch):
+    monkeypatch.setattr(sweep, "require_optuna", lambda: None)
+    code, _, err = cli("sweep", recipe, space, "cascade.first=coarse", "-o", "s")
+    assert code == 2 and "first stage" in err and "Traceback" not in err
+    assert "cascade.first=runs/tiny/first cascade.use=crop" in err
+    assert not (here / "s").exists()
+
+
 def test_a_missing_space_is_named(cli, recipe, here, monkeypatch):
     monkeypatch.setattr(sweep, "require_optuna", lambda: None)
     code, _, err = cli("sweep", recipe, here / "nowhere.yaml")

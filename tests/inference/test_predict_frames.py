@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from medseg.data.case import Case
@@ -13,6 +14,7 @@ from medseg.data.prepare.video import grey_frames
 from medseg.errors import InputError
 from medseg.inference import Ensemble, Predictor
 from medseg.inference.postprocess import MaskStep, Postprocessor
+from medseg.planning.guidance import Guidance
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 
 
@@ -125,6 +127,38 @@ def test_frames_are_postprocessed_as_pictures_are(predictor, labels, tmp_path, b
     after = np.stack(list(one.predict_frames(source)))
     assert before[:, 14:, 18:].all() and not after[:, 14:, 18:].any()
     assert np.array_equal(after[:, :14], before[:, :14]) and after.any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("use", ["channels", "both", "crop"])
+def test_a_first_stage_guides_every_frame(threshold, labels, tmp_path, use):
+    class Guided(torch.nn.Module):
+        """Class 1 where the image is bright and, if it is shown, the guide has class 1."""
+
+        def forward(self, image):
+            first = image[:, :1]
+            if use != "crop":
+                assert image.shape[1] == 2
+                first = torch.minimum(first, image[:, 1:] - 0.5)
+            return torch.cat([torch.zeros_like(first), first], dim=1)
+
+    options = {
+        "labels": labels,
+        "preprocessing": PreprocessingPlan(None, "none", (1.0, 1.0), (Normalisation("zscore"),)),
+        "patch_size": (16, 20),
+        "batch_size": 3,
+        "device": "cpu",
+    }
+    one = Predictor(
+        Guided(),
+        guidance=Guidance(use, 1, 2.0),
+        first_stage=Predictor(threshold(0.5), **options),
+        **options,
+    )
+    frames = blobs(5)[..., 0]
+    source = tmp_path / "a.tif"
+    pages = [Image.fromarray(frame) for frame in frames]
+    pages[0].save(source, save_all=True, append_images=pages[1:])
+    assert np.array_equal(list(one.predict_frames(source)), [one(frame) for frame in frames])
 
 
 def test_an_ensemble_segments_videos_too(predictor, video, tmp_path):

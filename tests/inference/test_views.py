@@ -143,3 +143,12 @@ def test_a_training_goes_on_after_a_prediction_with_views():
     first = torch.randn(1, 1, *shape)
     turned, _ = turn.apply(first, None, params)
     assert turned.shape == first.shape and not torch.equal(turned, first)
+
+
+@pytest.mark.parametrize(("shape", "spacing"), GRIDS)
+def test_each_image_of_a_batch_is_averaged_as_alone(shape, spacing):
+    images = torch.cat([ramp(shape), 10 - ramp(shape), ramp(shape) ** 2])
+    maps = small_affine(spacing, shape)
+    together = average_views(lambda image: image.cos(), images, maps, spacing)
+    alone = [average_views(lambda image: image.cos(), one[None], maps, spacing) for one in images]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-6)

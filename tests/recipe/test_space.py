@@ -89,6 +89,7 @@ def test_a_value_is_the_same_after_its_way_over_the_command_line(key, value):
         ("plan.batch_size: {low: 0, high: 4}", ["plan.batch_size"]),
         ("run_dir: [a, b]", ["the same for all trials"]),
         ("logger.name: [csv, none]", ["the same for all trials"]),
+        ("cascade.first: [null, lowres]", ["the same for all trials"]),
         ("data.fold: [0, 1]", ["compared on the same ones"]),
         ("", ["names no key"]),
         ("[a, b]", ["a mapping of keys"]),

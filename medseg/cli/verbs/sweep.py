@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import locked
+from medseg.build import first_folder, trains_first, use_of_guide
 from medseg.build.device import check_device
 from medseg.cli import one_fold
 from medseg.cli.on_ray import cluster
@@ -116,6 +117,14 @@ def _check(recipe: Recipe) -> None:
             "out none",
             file=recipe.at("data", "fold"),
             remedy="data.fold=0",
+        )
+    if trains_first(recipe):
+        raise InputError(
+            "trials train one network each, and this recipe's first stage comes before it",
+            file=recipe.at("cascade", "first"),
+            found=f"cascade.first: {recipe.cascade.first}",
+            remedy="train the cascade with `medseg run`, then sweep its second stage: "
+            f"cascade.first={first_folder(recipe)} cascade.use={use_of_guide(recipe)}",
         )
     check_device(recipe)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
+from medseg.inference.cascade import guidance_of
 from medseg.inference.torch_file import load_tensors
 from medseg.planning.plan import Plan
 
@@ -32,6 +33,7 @@ class Source:
         classes: names of the outputs, in order, the background included; ``None``: unknown.
         regions: whether the outputs are overlapping regions; ``None``: unknown.
         neighbours: slices on either side that are channels, too (2.5D).
+        guides: input channels that hold what a cascade's first stage has found.
         network: ``{"name": …, "arguments": {…}}``, as far as the file says.
         structure: ``features``, ``strides`` and ``kernels`` of a plan, as far as the file says.
         plan: of the training, if it was medseg's.
@@ -45,6 +47,7 @@ class Source:
     classes: tuple[str, ...] | None = None
     regions: bool | None = None
     neighbours: int = 0
+    guides: int = 0
     network: Mapping[str, Any] | None = None
     structure: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan | None = None
@@ -142,7 +145,7 @@ def of_checkpoint(found: checkpoints.Checkpoint) -> Source:
     network, plan, labels = found.network, found.plan, found.labels
     if "network" in network["arguments"]:  # the wrapper of a network of slices
         network = network["arguments"]["network"]
-    values = plan.to_dict()
+    values, guidance = plan.to_dict(), guidance_of(found)
     return Source(
         path=found.path,
         kind=f"checkpoint of medseg {found.version}",
@@ -151,6 +154,7 @@ def of_checkpoint(found: checkpoints.Checkpoint) -> Source:
         classes=tuple(labels.regions or labels.values),
         regions=bool(labels.regions),
         neighbours=plan.neighbours,
+        guides=0 if guidance is None else guidance.channels,
         network=network,
         structure={key: values[key] for key in ("features", "strides", "kernels")},
         plan=plan,
