@@ -5,6 +5,7 @@ Recipes stay above, plain Python arguments below; nothing here decides anything 
 
 from medseg.build.cascade import (
     first_folder,
+    first_is_trained,
     first_overrides,
     guidance_of,
     input_channels,
@@ -40,6 +41,7 @@ __all__ = [
     "check_device",
     "check_transfer",
     "first_folder",
+    "first_is_trained",
     "first_overrides",
     "format_options",
     "guidance_of",

@@ -75,6 +75,17 @@ def first_overrides(recipe: Recipe) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
+def first_is_trained(recipe: Recipe) -> list[str]:
+    """Return what makes a recipe the same cascade with a first stage that is trained already.
+
+    Words of the command line. What ``auto`` comes to depends on who trains the first stage, and a
+    spacing is refused where nobody does.
+    """
+    values = {"cascade.first": first_folder(recipe), "cascade.use": use_of_guide(recipe)}
+    words = [f"{key}={value}" for key, value in values.items()]
+    return words if recipe.cascade.spacing is None else [*words, "cascade.spacing=null"]
+
+
 def record(recipe: Recipe, labels: LabelScheme) -> dict[str, Any]:
     """Return what a checkpoint says about its first stage; empty where there is none."""
     guidance = guidance_of(recipe, labels)

@@ -1,14 +1,18 @@
-"""The first stage of a cascade, trained before the second where a recipe asks for both."""
+"""The first stage of a cascade: before the second where a recipe asks for both, or alone."""
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from medseg import build
 from medseg.cli import folds
 from medseg.cli.job import open_job
+from medseg.cli.output import reporter
 from medseg.cli.trusted import trusted
-from medseg.errors import InputError
+from medseg.errors import InputError, InputErrors
 from medseg.planning.configurations import NoLowResolution
 from medseg.recipe import Recipe, load
 from medseg.stages import run
@@ -35,9 +39,74 @@ def train(arguments: Namespace) -> None:
             "torchrun and srun train one stage, and this recipe is of two",
             file=recipe.at("cascade", "first"),
             found=f"cascade.first: {recipe.cascade.first}",
-            remedy="train the first stage without them, and give its folder: "
-            f"cascade.first={build.first_folder(recipe)} cascade.use={build.use_of_guide(recipe)}",
+            remedy="train the first stage by --first-stage, with them or without, then go on from "
+            f"it: {shlex.join(build.first_is_trained(recipe))}",
         )
+    _refuse_each_of_one(arguments, recipe)
+    # What is wrong with the second stage is said before the first is trained, not hours later.
+    if arguments.ray is None:
+        build.check_device(recipe)
+    with open_job(arguments) as job:
+        report = job.report
+    first = _of(arguments, recipe)
+    first.overwrite = False
+    if arguments.overwrite:
+        with open_job(Namespace(**{**vars(first), "overwrite": True})) as job:
+            first.overwrite = job.folder.other
+    with _in_its_words(arguments, recipe):
+        _train(first, recipe)
+    report.stage("cascade", f"second stage: {recipe.run_dir}")
+
+
+@contextmanager
+def alone(arguments: Namespace) -> Iterator[Namespace]:
+    """Give the arguments that train the first stage of their recipe, and nothing after it.
+
+    Raises:
+        InputError: the recipe trains no first stage; or, from the training, as `train`.
+    """
+    recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
+    if not build.trains_first(recipe):
+        named = recipe.cascade.first
+        raise InputError(
+            "--first-stage is for a recipe that trains a first stage",
+            file=recipe.source if named is None else recipe.at("cascade", "first"),
+            expected="cascade.first: lowres, or coarse",
+            found="no cascade" if named is None else f"cascade.first: {named}, which is a run",
+            remedy="leave --first-stage out",
+        )
+    if arguments.extend is not None:
+        raise InputError(
+            "--extend takes one fold at a time",
+            found="--first-stage",
+            remedy="extend each by its run's own recipe: "
+            f"medseg run {shlex.quote(f'{build.first_folder(recipe)}/recipe.yaml')} data.fold=0 "
+            "--extend AMOUNT",
+        )
+    _refuse_each_of_one(arguments, recipe)
+    first = _of(arguments, recipe)
+    first.each_fold = recipe.cascade.out_of_fold
+    with _in_its_words(arguments, recipe):
+        yield first
+
+
+def _of(arguments: Namespace, recipe: Recipe) -> Namespace:
+    """Return the arguments of a run of the first stage."""
+    overrides = [*arguments.overrides, *build.first_overrides(recipe)]
+    return Namespace(**{**vars(arguments), "overrides": overrides})
+
+
+def _train(first: Namespace, recipe: Recipe) -> None:
+    where = f"first stage, {recipe.cascade.first}: {build.first_folder(recipe)}"
+    reporter(first).stage("cascade", where)
+    if recipe.cascade.out_of_fold:
+        folds.train(first, load(first.recipe, first.overrides, trust=trusted(first)))
+        return
+    with open_job(first) as job:
+        run.run(job)
+
+
+def _refuse_each_of_one(arguments: Namespace, recipe: Recipe) -> None:
     if arguments.each_fold and not recipe.cascade.out_of_fold:
         raise InputError(
             "--each-fold trains every fold of the first stage, so that none need predict what it "
@@ -45,33 +114,32 @@ def train(arguments: Namespace) -> None:
             found="cascade.out_of_fold: false",
             remedy="leave one of the two out",
         )
-    # What is wrong with the second stage is said before the first is trained, not hours later.
-    build.check_device(recipe)
-    with open_job(arguments) as job:
-        recipe, report = job.recipe, job.report
-    changed = {
-        "overrides": [*arguments.overrides, *build.first_overrides(recipe)],
-        "extend": None,
-        "overwrite": False,
-    }
-    first = Namespace(**{**vars(arguments), **changed})
-    if arguments.overwrite:
-        with open_job(Namespace(**{**vars(first), "overwrite": True})) as job:
-            first.overwrite = job.folder.other
-    report.stage("cascade", f"first stage, {recipe.cascade.first}: {build.first_folder(recipe)}")
+
+
+@contextmanager
+def _in_its_words(arguments: Namespace, recipe: Recipe) -> Iterator[None]:
+    """Let mistakes of a first stage's training be told by the cascade's recipe and commands."""
     try:
-        _train(first, recipe)
+        yield
     except NoLowResolution as error:
         raise nothing_to_gain(error, recipe) from error
-    report.stage("cascade", f"second stage: {recipe.run_dir}")
+    except InputErrors as error:
+        raise InputErrors([_afresh(one, arguments) for one in error.problems]) from error
+    except InputError as error:
+        _afresh(error, arguments)
+        raise
 
 
-def _train(first: Namespace, recipe: Recipe) -> None:
-    if not recipe.cascade.out_of_fold:
-        with open_job(first) as job:
-            run.run(job)
-        return
-    folds.train(first, load(first.recipe, first.overrides, trust=trusted(first)))
+def _afresh(error: InputError, arguments: Namespace) -> InputError:
+    """Name the command that starts over: ``--overwrite`` alone starts the second stage over."""
+    trust = [word for package in arguments.trust for word in ("--trust", package)]
+    words = [str(arguments.recipe), *arguments.overrides, *trust, "--first-stage", "--overwrite"]
+    command = f"`{shlex.join(['medseg', 'run', *words])}`"
+    for part in ("found", "remedy"):  # what a process of its own said is found
+        text = getattr(error, part)
+        if text is not None:
+            setattr(error, part, text.replace("--overwrite", command))
+    return error
 
 
 def nothing_to_gain(error: NoLowResolution, recipe: Recipe) -> InputError:

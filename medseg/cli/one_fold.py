@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def words(
     settled: bool = True,
     device_only: bool = False,
     predict: bool = False,
-    cache: Path | None = None,
+    links: Mapping[str, Path] | None = None,
 ) -> tuple[str, str]:
     """Say what to run: a module, and its argument.
 
@@ -39,12 +39,12 @@ def words(
         settled: what folds share is done already, ``device.yaml`` too.
         device_only: do what folds share, and end.
         predict: segment what the fold held out, too.
-        cache: a folder of preprocessed cases to share with other runs.
+        links: folders that the run shares with others, by their names in its own.
     """
     given: dict[str, Any] = {name: getattr(arguments, name) for name in _PASSED_ON}
     given |= {"fold": fold, "place": list(place), "settled": settled and not device_only}
     given |= {"device_only": device_only, "predict": predict}
-    given["cache"] = None if cache is None else str(cache.absolute())
+    given["links"] = {name: str(path.absolute()) for name, path in (links or {}).items()}
     return _MODULE, json.dumps(given)
 
 
@@ -85,8 +85,7 @@ def train(words: str) -> None:
     passed = {name: given[name] for name in _PASSED_ON}
     arguments = Namespace(**passed, quiet=False, json=False)
     with open_fold(arguments, given["fold"], place=given["place"]) as job:
-        if given["cache"] is not None:
-            _share(job, Path(given["cache"]))
+        _link(job, {name: Path(path) for name, path in given["links"].items()})
         job.device_is_settled = given["settled"]
         if given["device_only"]:
             each_fold.prepare(job)
@@ -96,13 +95,16 @@ def train(words: str) -> None:
             predict.run(job, best)
 
 
-def _share(job: Job, cache: Path) -> None:
-    """Let the run's cache be one that other runs use, too: its keys say what is in it."""
-    _ = job.dataset  # the run's folder begins with its recipe
-    if not job.folder.cache.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with suppress(OSError):  # a file system without links: then it has its own
-            job.folder.cache.symlink_to(cache, target_is_directory=True)
+def _link(job: Job, links: Mapping[str, Path]) -> None:
+    """Let folders of the run be those that other runs use, too: their names say what is in them."""
+    if not links:
+        return
+    job.folder.begin()  # a folder that is not empty is taken for a run by its recipe
+    for name, shared in links.items():
+        own = job.folder / name
+        if not own.exists():
+            with suppress(OSError):  # a file system without links: then it has its own
+                own.symlink_to(shared, target_is_directory=True)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def each(
         start: starts the training of a fold as a process of its own.
         places: where such processes run, one at a time each; folds are trained one after the other
             in this process where there are fewer than two.
-        look: looks at the device where the folds will be trained, which is not here; ``start``
-            predicts there, too.
+        look: does what `prepare` does on a device where the folds will be trained, which is not
+            here; ``start`` predicts there, too.
 
     Raises:
         InputError: the folds are not what the recipe says, or one of them cannot be trained:
@@ -61,9 +61,10 @@ def each(
         build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
         apart = start is not None and (len(places) > 1 or look is not None)
         if start is not None and apart:
-            prepare(job, device_too=look is None)
             if look is not None:
-                side_by_side.one(look, "the look at a device", report=job.report)
+                # It prepares all, there: a plan may follow from the speed of a device.
+                side_by_side.one(look, "the preparation", report=job.report)
+            prepare(job, device_too=look is None)
             side_by_side.train(range(count), places, start, report=job.report)
     # What was trained apart was overwritten there.
     overwrite = False if apart else None

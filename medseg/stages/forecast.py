@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 from pathlib import Path
 
+from medseg.build.device import device_count
 from medseg.build.fitted import Fitted, without_values
 from medseg.data.case import Dataset
 from medseg.data.prepare.space import prepared_shape
@@ -66,7 +67,7 @@ def forecast(
         dataset: the data set.
         plan: with the patch and the batch that ``fitted`` says.
         found: what the data are.
-        fitted: what the device takes.
+        fitted: what one of the devices takes.
 
     Raises:
         InputError: the case that is tried cannot be read or preprocessed.
@@ -75,8 +76,11 @@ def forecast(
     step = fitted.measured.seconds * trainer.accumulate
     preparation = _preparation(recipe, folder, dataset, plan, found)
     held_out = 0 if recipe.data.fold == "all" else ceil(len(found.cases) / recipe.data.folds)
-    a_case = _windows(recipe, plan, found) * fitted.measured.forward_seconds / plan.batch_size
-    validation = a_case * min(held_out, trainer.validation_cases or held_out)
+    # One process predicts what was held out; validations are shared out, case by case.
+    forward = fitted.measured.forward_seconds / fitted.load.batch_size
+    a_case = _windows(recipe, plan, found) * forward
+    validated = min(held_out, trainer.validation_cases or held_out)
+    validation = a_case * ceil(validated / device_count(recipe))
     steps, training = _training(recipe, plan, len(found.cases) - held_out, step, validation)
     whole = preparation + training + a_case * held_out
     return Forecast(step, steps, preparation, validation, training, whole, LARGEST_SHARE)

@@ -112,8 +112,12 @@ def one(start: Callable[[], tuple[Process, Path]], name: str, *, report: Reporte
     """
     process, said = start()
     report.say(f"{name} begins; log: {said}")
+    told = time.monotonic()
     try:
         while process.poll() is None:
+            if time.monotonic() - told > _TELL_SECONDS:
+                told = time.monotonic()
+                tell({name: said}, report=report)
             time.sleep(_PAUSE)
     finally:
         end([process])

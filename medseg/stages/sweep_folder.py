@@ -94,6 +94,23 @@ class SweepFolder:
         """Preprocessed cases that all trials share."""
         return self.path / "cache"
 
+    @property
+    def data(self) -> Path:
+        """Where phantoms and frames of videos are written, once for all trials."""
+        return self.path / "data"
+
+    def shared(self) -> dict[str, Path]:
+        """Return the folders that all trials share, by their names in a run's folder.
+
+        They are the cache, which is made where it is missing, and what lies in ``data``.
+        """
+        self.cache.mkdir(parents=True, exist_ok=True)
+        written = self.data.iterdir() if self.data.is_dir() else ()
+        return {
+            "cache": self.cache,
+            **{path.name: path for path in written if path.is_dir() and not is_temporary(path)},
+        }
+
     def trial(self, number: int) -> Path:
         """Return the run folder of a trial."""
         return self.path / f"trial_{number:03d}"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medseg import build
 from medseg.cli import first_stage, main
 from medseg.cli.parser import build_parser
 from medseg.data import phantoms
@@ -16,9 +19,15 @@ from medseg.data.prepare.boxes import guided_box
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.inference import Predictor
+from medseg.labels import LabelScheme
+from medseg.planning.guidance import Guidance
+from medseg.recipe import load
+from medseg.stages import side_by_side
 
 FOLDS = ("data.folds=2", "trainer.ema=null")
 LOWRES = ("cascade.first=lowres", "cascade.spacing=2")
+LABELS = LabelScheme({"background": 0, "head": 1, "tail": 2})
+FREE = ("plan.patch_size=null", "plan.features=null", "plan.batch_size=null")
 COARSE = ("cascade.first=coarse", "cascade.spacing=3", "cascade.margin=2", "cascade.use=both")
 
 
@@ -233,8 +242,7 @@ def test_pictures_have_no_low_resolution_stage(cli, here):
 
 
 def test_data_without_a_low_resolution_stage_have_nothing_to_gain(cli, recipe, here):
-    free = ("plan.patch_size=null", "plan.features=null", "plan.batch_size=null")
-    code, _, err = cli("run", recipe, *FOLDS, *free, "cascade.first=lowres")
+    code, _, err = cli("run", recipe, *FOLDS, *FREE, "cascade.first=lowres")
     assert code == 2
     assert "nothing to gain" in err and "coarse" in err
     assert not list((here / "runs").rglob("*.ckpt"))
@@ -329,3 +337,97 @@ def test_torchrun_is_told_to_train_one_stage_at_a_time(recipe, here):
         first_stage.train(arguments)
     assert "cascade.first=" in error.value.remedy
     assert not list(here.rglob("*.ckpt"))
+
+
+def test_torchrun_goes_on_from_a_first_stage_that_was_trained_alone(recipe, here):
+    """What the remedy names is the same cascade: a crop stays a crop."""
+    arguments = build_parser().parse_args(["run", str(recipe), *FOLDS, *COARSE[:3]])
+    arguments.crew = SimpleNamespace(leads=True, world_size=1, local_size=1)
+    with pytest.raises(InputError, match="--first-stage") as error:
+        first_stage.train(arguments)
+    words = shlex.split(error.value.remedy.rpartition(": ")[2])
+    whole = load(recipe, arguments.overrides)
+    later = load(recipe, [*arguments.overrides, *words])
+    assert later.cascade.first == "runs/tiny/first" and not build.trains_first(later)
+    for one in (whole, later):
+        assert build.guidance_of(one, LABELS) == Guidance("crop", 2, 2.0)
+
+
+def test_a_first_stage_is_trained_alone_and_gone_on_from(cli, recipe, here):
+    words = ["run", recipe, *FOLDS, *COARSE[:3]]
+    code, out, err = cli(*words, "--first-stage", "data.fold=1")
+    assert code == 0, err
+    run = here / "runs" / "tiny"
+    assert [path.name for path in run.iterdir()] == ["first"]
+    assert sorted(p.name for p in (run / "first").glob("fold_*")) == ["fold_0", "fold_1"]
+    assert "medseg predict runs/tiny/first" in out
+    before = changed(run / "first")
+    later = build.first_is_trained(load(recipe, [*FOLDS, *COARSE[:3]]))
+    code, _, err = cli(*words, *later)
+    assert code == 0, err
+    assert changed(run / "first") == before
+    assert (run / "crops.json").is_file() and not list(run.glob("cache/*/guide.npy"))
+
+
+def test_one_fold_of_a_first_stage_is_trained_alone_where_that_is_enough(cli, recipe, here):
+    words = ["run", recipe, *FOLDS, *LOWRES, "cascade.out_of_fold=false", "--first-stage"]
+    assert cli(*words, "data.fold=1")[0] == 0
+    assert [p.name for p in here.rglob("fold_*") if p.is_dir()] == ["fold_1"]
+    code, _, err = cli(*words, "--each-fold")
+    assert code == 2 and "out_of_fold" in err
+    code, _, err = cli(*words, "--ray")
+    assert code == 2 and "--ray" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        ([], ["--first-stage", "no cascade"]),
+        (["cascade.first=runs/other"], ["runs/other, which is a run"]),
+        ([*LOWRES, "--extend", "5"], ["--extend", "runs/tiny/first/recipe.yaml data.fold=0"]),
+        (["cascade.first=lowres", *FREE], ["nothing to gain", "coarse"]),
+    ],
+)
+def test_no_first_stage_to_be_trained_alone_is_refused(cli, recipe, here, words, messages):
+    code, _, err = cli("run", recipe, *FOLDS, *words, "--first-stage")
+    assert code == 2 and all(message in err for message in messages), err
+    assert not list(here.rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_first_stage_that_cannot_go_on_names_what_starts_it_over(
+    cli, lowres, here, monkeypatch, apart
+):
+    words, run = lowres
+    copy = copied(run, here)
+    words = [*words[:-1], f"run_dir={copy}"]
+    plan = copy / "first" / "plan.yaml"
+    edited, count = re.subn(r"  batch_size: \d+", "  batch_size: 3", plan.read_text())
+    assert count == 1
+    plan.write_text(edited)
+    if apart:
+        monkeypatch.setattr(side_by_side, "places", lambda recipe: [(), ()])
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = weights(copy / "first")
+    code, _, err = cli(*words, "--overwrite")
+    assert code == 2 and "changed since this training began" in err
+    command = shlex.split(re.search(r"`(medseg run [^`]*)`", err)[1])
+    if apart:
+        return
+    assert command[0] == "medseg" and cli(*command[1:])[0] == 0
+    assert not set(before.items()) & set(weights(copy / "first").items())
+    code, _, err = cli(*words, "--overwrite")
+    assert code == 0, err
+
+
+def test_a_head_without_the_devices_sends_both_stages_to_the_cluster(
+    cli, recipe, here, monkeypatch
+):
+    trained = []
+    monkeypatch.setattr("medseg.cli.folds.train", lambda given, recipe: trained.append(recipe))
+    words = ["run", recipe, *FOLDS, *LOWRES, "--each-fold", "trainer.accelerator=cuda"]
+    code, _, err = cli(*words, "trainer.devices=64")
+    assert code == 2 and not trained
+    code, _, err = cli(*words, "trainer.devices=64", "--ray", "auto")
+    assert code == 0, err
+    assert [one.run_dir for one in trained] == ["runs/tiny/first", "runs/tiny"]

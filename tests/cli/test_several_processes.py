@@ -93,6 +93,27 @@ def test_torchrun_starts_a_whole_run(recipe, here, one):
     assert (here / "two" / "metrics.json").is_file()
 
 
+@pytest.mark.slow
+def test_torchrun_trains_a_first_stage_alone(recipe, here):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "medseg", "run", str(recipe), "--first-stage"]
+    command += ["trainer.accelerator=cpu", "data.folds=2"]
+    command += ["cascade.first=coarse", "cascade.spacing=3"]
+    running = subprocess.Popen(
+        command,
+        cwd=here,
+        env={**os.environ, **ENV},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    code, output = finish(running)
+    assert code == 0, output
+    assert output.count("2 processes train together") == 2
+    first = here / "runs" / "tiny" / "first"
+    assert len(list(first.glob("predictions/*.nii.gz"))) == 6
+
+
 def a_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from medseg.atomic import is_temporary
 from medseg.cli.verbs.sweep import _grouped
+from medseg.errors import InputError
 from medseg.recipe import load, load_text
 from medseg.stages import sweep
 
@@ -90,3 +92,44 @@ def test_a_missing_space_is_named(cli, recipe, here, monkeypatch):
     monkeypatch.setattr(sweep, "require_optuna", lambda: None)
     code, _, err = cli("sweep", recipe, here / "nowhere.yaml")
     assert code == 2 and "nowhere.yaml" in err and "Traceback" not in err
+
+
+def test_trials_share_the_data_that_are_written_for_them(cli, here, monkeypatch):
+    pytest.importorskip("optuna", reason="Optuna is not installed (extra sweep)")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (here / "cells.yaml").write_text(
+        "extends: base/2d\n"
+        "data: {format: phantom, phantom: {kind: cells, cases: 4, seed: 1}, workers: 0, folds: 2}\n"
+        "plan: {patch_size: 32, features: [4, 8], batch_size: 2}\nlogger: none\n"
+    )
+    (here / "space.yaml").write_text("seed: [1, 2]\n")
+    code, _, err = cli(
+        "sweep", "cells.yaml", "space.yaml", "--trials", "1", "--each", "2", "-o", "s"
+    )
+    assert code == 0, err
+    name = "phantom_cells_4_1"
+    assert (here / "s" / "trial_000" / name).resolve() == here / "s" / "data" / name
+    assert [p.name for p in here.rglob("phantom_*") if not p.is_symlink()] == [name]
+
+
+def test_missing_data_spend_no_trial(cli, recipe, space, here, monkeypatch):
+    monkeypatch.setattr(sweep, "require_optuna", lambda: None)
+    code, _, err = cli("sweep", recipe, space, "data.root=nowhere", "-o", "s")
+    assert code == 2 and "nowhere" in err
+    assert [p.name for p in (here / "s").iterdir() if not is_temporary(p)] == ["sweep.json"]
+
+
+def test_a_head_without_the_devices_leaves_trials_to_the_cluster(
+    cli, recipe, space, here, monkeypatch
+):
+    monkeypatch.setattr(sweep, "require_optuna", lambda: None)
+    monkeypatch.setattr("medseg.cli.verbs.sweep._run", reached)
+    words = ["sweep", recipe, space, "trainer.accelerator=cuda", "trainer.devices=64", "-o", "s"]
+    code, _, err = cli(*words)
+    assert code == 2 and "reached" not in err and not (here / "s").exists()
+    code, _, err = cli(*words, "--ray", "auto")
+    assert code == 2 and "reached" in err
+
+
+def reached(*_):
+    raise InputError("reached")

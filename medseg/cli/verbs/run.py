@@ -15,9 +15,19 @@ from medseg.stages import run
 
 
 def act(arguments: Namespace) -> None:
-    """Run every stage of a recipe, for one fold or for each."""
+    """Run every stage of a recipe, for one fold or for each; or a cascade's first stage alone."""
     if arguments.each_fold:
-        _check_each_fold(arguments)
+        _refuse_a_fold(arguments)
+    if arguments.first_stage:
+        with first_stage.alone(arguments) as first:
+            _run(first)
+    else:
+        _run(arguments)
+
+
+def _run(arguments: Namespace) -> None:
+    if arguments.each_fold:
+        _refuse_extension(arguments)
     else:
         _refuse_alone(arguments)
     with together(arguments) as leads:
@@ -33,7 +43,7 @@ def act(arguments: Namespace) -> None:
         print_json(arguments, metrics)
 
 
-def _check_each_fold(arguments: Namespace) -> None:
+def _refuse_a_fold(arguments: Namespace) -> None:
     recipe = load(arguments.recipe, arguments.overrides, trust=trusted(arguments))
     named = [word for word in arguments.overrides if word.startswith("data.fold=")]
     if named or recipe.data.fold == "all":
@@ -42,6 +52,9 @@ def _check_each_fold(arguments: Namespace) -> None:
             found=" ".join(named) or "data.fold: all",
             remedy="leave one of the two out",
         )
+
+
+def _refuse_extension(arguments: Namespace) -> None:
     if arguments.extend is not None:
         raise InputError(
             "--extend takes one fold at a time",

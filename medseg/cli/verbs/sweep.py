@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medseg.atomic import locked
-from medseg.build import first_folder, trains_first, use_of_guide
+from medseg.build import build_dataset, first_is_trained, trains_first
 from medseg.build.device import check_device
 from medseg.cli import one_fold
 from medseg.cli.on_ray import cluster
@@ -32,7 +33,7 @@ def act(arguments: Namespace) -> None:
     recipe = load(arguments.recipe, common, trust=trust)
     if trust:
         check_trusted(recipe, trust=trust)
-    _check(recipe)
+    _check(recipe, elsewhere=arguments.ray is not None)
     output = arguments.output or Path(f"{recipe.run_dir}_sweep")
     subject = Subject(str(arguments.recipe), recipe.to_yaml(), space, tuple(each))
     say = reporter(arguments)
@@ -40,6 +41,8 @@ def act(arguments: Namespace) -> None:
         with locked(output, ".sweep.lock", patience=0):
             folder = SweepFolder(output, subject, recipe, overwrite=arguments.overwrite)
             folder.begin()
+            if not any(one.key.startswith("data.") for one in space):
+                _write_data(arguments, folder, recipe)
             found = _run(arguments, folder, recipe, each)
     except TimeoutError as error:
         raise InputError(
@@ -60,6 +63,16 @@ def act(arguments: Namespace) -> None:
     print_json(arguments, {"best": best, "recipe": str(file), "trials": found})
 
 
+def _write_data(arguments: Namespace, folder: SweepFolder, recipe: Recipe) -> None:
+    """Write phantoms, or frames of videos, once for all trials.
+
+    Raises:
+        InputError: the data are not there, which spends no trial.
+    """
+    with reporter(arguments).progress("data") as advance:
+        build_dataset(recipe, folder.data, progress=advance)
+
+
 def _run(
     arguments: Namespace, folder: SweepFolder, recipe: Recipe, each: list[str]
 ) -> list[dict[str, Any]]:
@@ -77,7 +90,7 @@ def _run(
             # A trial of an earlier session goes on; its own folder is never another one's.
             calm = Namespace(**{**vars(arguments), "overwrite": False})
             words = one_fold.words(
-                calm, recipe.data.fold, overrides, settled=False, cache=folder.cache
+                calm, recipe.data.fold, overrides, settled=False, links=folder.shared()
             )
             launch = one_fold.launch if ray is None else ray.start
             return launch(*words, folder.log(number))
@@ -110,7 +123,7 @@ def _refuse_two_limits(keys: list[str], each: list[str]) -> None:
         )
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: Recipe, *, elsewhere: bool) -> None:
     if recipe.data.fold == "all":
         raise InputError(
             "a trial is scored on the cases that its training holds out, and data.fold=all holds "
@@ -123,10 +136,11 @@ def _check(recipe: Recipe) -> None:
             "trials train one network each, and this recipe's first stage comes before it",
             file=recipe.at("cascade", "first"),
             found=f"cascade.first: {recipe.cascade.first}",
-            remedy="train the cascade with `medseg run`, then sweep its second stage: "
-            f"cascade.first={first_folder(recipe)} cascade.use={use_of_guide(recipe)}",
+            remedy="train it with `medseg run --first-stage`, then sweep the second: "
+            f"{shlex.join(first_is_trained(recipe))}",
         )
-    check_device(recipe)
+    if not elsewhere:
+        check_device(recipe)
 
 
 def _grouped(recipe: Recipe, group: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""What each verb takes; nothing here imports what a verb does."""
