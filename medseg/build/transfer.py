@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from medseg.build.cascade import guidance_of
+from medseg.build.cascade import guidance_of, use_of_guide
 from medseg.data.case import Dataset
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 # Keys of a plan that only make sense together, and those that bring images before the network.
 STRUCTURE = ("features", "strides", "kernels")
 PREPROCESSING = ("spacing", "orientation", "crop", "normalisation", "patch_size")
+# MONAI's transformers have this norm, and do not use it; weights of before MONAI 1.4 have none.
+_IDLE = ".norm_cross_attn."
 
 
 def source_of(recipe: Recipe) -> Source:
@@ -43,9 +44,11 @@ def inheritance(recipe: Recipe) -> dict[str, Any]:
         ``network``: name and arguments, or ``None``; ``plan``: some of its keys; ``notes``.
 
     Raises:
-        InputError: the weights cannot be read.
+        InputError: the weights cannot be read, or know nothing of the masks of a first stage, which
+            the recipe's regime would never learn to look at.
     """
     found = source_of(recipe)
+    _refuse_unseen_masks(found, recipe)
     wanted = recipe.transfer.inherit if recipe.transfer else "nothing"
     if wanted == "nothing":
         return {"network": None, "plan": {}, "notes": []}
@@ -141,11 +144,12 @@ def fill(network: nn.Module, recipe: Recipe, plan: Plan, dataset: Dataset) -> Re
 
     found = source_of(recipe)
     labels = dataset.labels
-    _refuse_other_guides(found, recipe, labels)
+    guidance = guidance_of(recipe, labels)
     report = load_pretrained(
         network,
         found,
         channels=dataset.channels,
+        guides=() if guidance is None else guidance.masks(labels),
         classes=tuple(labels.regions or labels.values),
         regions=bool(labels.regions),
     )
@@ -192,35 +196,41 @@ def differences(theirs: Plan | None, ours: Plan) -> list[str]:
     ]
 
 
-def _refuse_other_guides(found: Source, recipe: Recipe, labels: LabelScheme) -> None:
-    """Refuse to read masks of a first stage with kernels that were made for images, or vice versa.
-
-    As many such channels on both sides stand in the same order.
-    """
-    guidance = guidance_of(recipe, labels)
-    ours = 0 if guidance is None else guidance.channels
-    if ours == found.guides:
-        return
-    raise InputError(
-        "a cascade's masks are input channels on one side only",
-        file=recipe.at("transfer", "from"),
-        expected=f"weights with {ours} channels for what a first stage has found",
-        found=f"{found.guides} in {found.path}",
-        remedy="weights of such a cascade; or cascade.use=crop, which adds no channels"
-        if ours
-        else "weights of a single stage, such as the cascade's first",
-    )
-
-
 def _refuse_frozen_noise(network: nn.Module, report: Report, recipe: Recipe) -> None:
-    """Refuse to freeze layers at random values."""
-    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
-    new = [e.name for e in report.of("new") if e.name in frozen or f"network.{e.name}" in frozen]
-    if not new:
+    """Refuse to freeze what the file has nothing for: layers at random values, masks at zero."""
+    names = {name for name, p in network.named_parameters() if not p.requires_grad}
+    frozen = [e for e in report.entries if e.name in names or f"network.{e.name}" in names]
+    new = [entry.name for entry in frozen if entry.fate == "new" and _IDLE not in entry.name]
+    if new:
+        raise InputError(
+            "layers that would stay as they are initialised are not in the file",
+            file=report.source,
+            found=", ".join([*new[:3], *(["…"] if len(new) > 3 else [])]),
+            remedy="train them: transfer.regime=large, or more transfer.stages of regime medium",
+        )
+    unseen = next((entry for entry in frozen if entry.zero), None)
+    if unseen is not None:
+        raise _never_seen(recipe, f"{', '.join(unseen.zero)} in {unseen.name}, which stay zero")
+
+
+def _refuse_unseen_masks(found: Source, recipe: Recipe) -> None:
+    """Refuse early what `_refuse_frozen_noise` would refuse after a first stage is trained."""
+    transfer = recipe.transfer
+    if transfer is None or recipe.cascade.first is None or use_of_guide(recipe) == "crop":
         return
-    raise InputError(
-        "layers that would stay as they are initialised are not in the file",
-        file=report.source,
-        found=", ".join([*new[:3], *(["…"] if len(new) > 3 else [])]),
-        remedy="train them: transfer.regime=large, or more transfer.stages of regime medium",
+    frozen = transfer.regime == "small" or (transfer.regime == "medium" and not transfer.stages)
+    if frozen and not found.guides:
+        raise _never_seen(recipe, f"{found.path} has no such channels")
+
+
+def _never_seen(recipe: Recipe, found: str) -> InputError:
+    return InputError(
+        "the network would never learn to look at the masks of its first stage: the layer that "
+        "reads them stays as it is in the weights",
+        file=recipe.at("transfer", "regime"),
+        expected="weights of a cascade with masks of the same classes, or a first layer that is "
+        "trained",
+        found=found,
+        remedy="transfer.regime=large, with transfer.lr_decay to change the first layers little; "
+        "or cascade.use=crop, which adds no channels",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from medseg.labels import LabelScheme
+
 Use = Literal["channels", "crop", "both"]
 
 
@@ -32,6 +34,10 @@ class Guidance:
     def channels(self) -> int:
         """Channels that the network's input has beside the image's."""
         return 0 if self.use == "crop" else self.classes
+
+    def masks(self, labels: LabelScheme) -> tuple[str, ...]:
+        """Name the classes whose masks are channels, in order."""
+        return tuple(labels.values)[1 : 1 + self.channels]
 
     def preparation(self) -> dict[str, Any]:
         """Return what of this decides how a case is prepared; part of the cache's key."""

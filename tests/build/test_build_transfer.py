@@ -3,26 +3,38 @@
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
+from medseg.build.task import build_network, build_task
 from medseg.build.transfer import (
-    _refuse_other_guides,
     differences,
+    fill,
+    inheritance,
     plan_values,
     prepare,
     with_inherited,
 )
+from medseg.data.case import Dataset
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
 from medseg.recipe import load_text
-from medseg.training.transfer.source import Source
+from tests.checkpoints import write
 
 STRUCTURE = {
     "features": [4, 8],
     "strides": [[1, 1, 1], [2, 2, 2]],
     "kernels": [[3, 3, 3], [3, 3, 3]],
 }
+PLAN = Plan(
+    preprocessing=PreprocessingPlan("RAS", "none", (1.0,) * 3, (Normalisation(),)),
+    patch_size=(16, 16, 16),
+    batch_size=2,
+    strides=((1,) * 3, (2,) * 3),
+    kernels=((3,) * 3,) * 2,
+    features=(4, 8),
+)
 NORMALISATION = [{"scheme": "zscore"}]
 PREPROCESSING = {"spacing": [1.0, 1.0, 2.0], "normalisation": NORMALISATION}
 
@@ -95,26 +107,95 @@ def test_images_that_are_prepared_differently_are_told():
     assert differences(ours, ours) == differences(None, ours) == []
 
 
-@pytest.mark.parametrize(
-    ("more", "guides", "remedy"),
-    [
-        ("cascade: {first: lowres}", 0, "cascade.use=crop"),
-        ("cascade: {first: lowres}", 1, "weights of such a cascade"),
-        ("", 2, "weights of a single stage"),
-    ],
-)
-def test_kernels_of_images_do_not_read_the_masks_of_a_first_stage(more, guides, remedy):
-    labels = LabelScheme({"background": 0, "head": 1, "tail": 2})
-    source = Source(Path("a.ckpt"), "checkpoint", {}, guides=guides)
-    with pytest.raises(InputError, match="one side only") as caught:
-        _refuse_other_guides(source, recipe(more), labels)
-    assert remedy in caught.value.remedy and f"{guides} in a.ckpt" in caught.value.found
+LABELS = LabelScheme({"background": 0, "head": 1, "tail": 2})
 
 
-@pytest.mark.parametrize(
-    ("more", "guides"),
-    [("cascade: {first: lowres}", 2), ("cascade: {first: coarse}", 0), ("", 0)],
-)
-def test_as_many_channels_for_a_first_stage_fit(more, guides):
-    labels = LabelScheme({"background": 0, "head": 1, "tail": 2})
-    _refuse_other_guides(Source(Path("a.ckpt"), "", {}, guides=guides), recipe(more), labels)
+def dataset():
+    return Dataset("folders", Path("/data"), (), ("T1",), LABELS)
+
+
+def written(folder, text=""):
+    """Write a checkpoint, guided if the recipe says so, and return it and its network."""
+    made = load_text(f"data: {{root: /data}}\nnetwork: unet\n{text}")
+    task = build_task(made, PLAN, dataset())
+    content = {"state_dict": task.state_dict(), "medseg": {"schema": 1, "task": "segmentation"}}
+    content["medseg"] |= {**task.description, "labels": LABELS.to_dict()}
+    return write(folder / "best.ckpt", content), task.averaged.module
+
+
+def recipe_from(source, transfer="", more="cascade: {first: lowres}"):
+    return load_text(
+        f"data: {{root: /data}}\ntransfer: {{from: '{source}'{transfer}}}\nnetwork: unet\n{more}"
+    )
+
+
+def filled(recipe):
+    network, _ = build_network(recipe, PLAN, dataset())
+    return network, fill(network, recipe, PLAN, dataset())
+
+
+def image(channels):
+    return torch.randn(1, channels, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_second_stage_begins_as_the_single_stage_that_it_comes_from(tmp_path):
+    source, before = written(tmp_path)
+    network, report = filled(recipe_from(source))
+    x, masks = image(1), image(2) > 0
+    torch.testing.assert_close(network(torch.cat([x, masks], dim=1)), before(x))
+    (first,) = report.of("adapted")
+    assert first.how == "kept T1; mask of head, mask of tail: zero"
+
+
+def test_a_single_stage_leaves_the_masks_of_a_cascade_out(tmp_path):
+    source, before = written(tmp_path, "cascade: {first: lowres}")
+    network, report = filled(recipe_from(source, more=""))
+    x = image(1)
+    expected = before(torch.cat([x, torch.zeros(1, 2, 16, 16, 16)], dim=1))
+    torch.testing.assert_close(network(x), expected)
+    assert "mask of head, mask of tail: left out" in report.of("adapted")[0].how
+
+
+@pytest.mark.parametrize("regime", ["small", "medium", "large"])
+def test_a_cascade_goes_on_from_a_cascade_in_every_regime(tmp_path, regime):
+    source, before = written(tmp_path, "cascade: {first: lowres}")
+    recipe = recipe_from(source, f", regime: {regime}")
+    assert inheritance(recipe)["network"]["name"] == "unet"
+    network, report = filled(recipe)
+    assert torch.equal(network(image(3)), before(image(3)))
+    assert not report.of("adapted")
+
+
+def test_a_transformers_norm_that_older_weights_lack_is_no_layer_left_to_chance(tmp_path):
+    small = "hidden_size: 12, mlp_dim: 24, num_heads: 2, feature_size: 4"
+    network = f"network: {{name: monai.UNETR, {small}}}"
+    source = tmp_path / "unetr.pt"
+    recipe = load_text(f"transfer: {{from: '{source}', regime: small}}\n{network}")
+    state = build_network(recipe, PLAN, dataset())[0].state_dict()
+    older = {name: value for name, value in state.items() if "norm_cross_attn" not in name}
+    assert len(older) < len(state)
+    write(source, older)
+    assert filled(recipe)[1].of("new")
+    write(source, {name: value for name, value in older.items() if ".norm1." not in name})
+    with pytest.raises(InputError, match="stay as they are initialised"):
+        filled(recipe)
+
+
+@pytest.mark.parametrize("transfer", [", regime: small", ", regime: medium"])
+def test_masks_that_could_never_be_learnt_are_refused_before_a_first_stage_is_trained(
+    tmp_path, transfer
+):
+    source, _ = written(tmp_path)
+    recipe = recipe_from(source, transfer)
+    for refuse in (inheritance, filled):
+        with pytest.raises(InputError, match="never learn to look at the masks") as caught:
+            refuse(recipe)
+        assert "regime=large" in caught.value.remedy and "recipe.yaml:2" in str(caught.value.file)
+    assert inheritance(recipe_from(source, transfer, "cascade: {first: coarse}"))["network"]
+
+
+def test_where_the_first_layer_is_trained_masks_are_learnt(tmp_path):
+    source, _ = written(tmp_path)
+    recipe = recipe_from(source, ", regime: medium, stages: 3")
+    assert inheritance(recipe)["network"]
+    assert filled(recipe)[1].of("adapted")[0].zero == ("mask of head", "mask of tail")

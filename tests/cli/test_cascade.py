@@ -170,6 +170,27 @@ def test_a_run_that_is_trained_is_a_first_stage_too(cli, lowres, recipe, here):
     assert (here / "runs" / "second" / "metrics.json").is_file()
 
 
+def test_a_cascade_goes_on_from_a_single_stage_and_a_single_stage_from_it(
+    cli, lowres, recipe, here
+):
+    _, run = lowres
+    words = (*FOLDS, "plan.features=null")
+    for name, source, cascade, zero in (
+        ("guided", run / "first", f"cascade.first={run / 'first'}", True),
+        ("single", run, "cascade.first=null", False),
+    ):
+        code, _, err = cli(
+            *("fit", recipe, *words, cascade, f"transfer.from={source}", f"run_dir=runs/{name}")
+        )
+        assert code == 0, err
+        said = json.loads((here / "runs" / name / "fold_0" / "transfer.json").read_text())
+        (first,) = said["adapted"]
+        assert said["share"] == 1.0 and not said["new"] and not said["unused"]
+        assert first["how"].startswith("kept MRI; mask of head, mask of tail: ")
+        assert first["how"].endswith("zero" if zero else "left out")
+        assert first.get("zero", []) == (["mask of head", "mask of tail"] if zero else [])
+
+
 def test_missing_predictions_are_named_with_the_command_that_makes_them(cli, lowres, recipe, here):
     first = copied(lowres[1], here) / "first"
     splits = json.loads((first / "splits.json").read_text())
@@ -209,9 +230,14 @@ def test_a_first_stage_of_something_else_is_refused(cli, lowres, recipe, here, c
     assert code == 2 and message in err and str(first) in err
 
 
-def test_mistakes_in_the_second_stage_are_said_before_the_first_is_trained(cli, recipe, here):
+def test_mistakes_in_the_second_stage_are_said_before_the_first_is_trained(
+    cli, lowres, recipe, here
+):
     code, _, err = cli("run", recipe, *FOLDS, *LOWRES, "--each-fold", "data.fold=1")
     assert code == 2 and "--each-fold" in err
+    plain = f"transfer={{from: '{lowres[1] / 'first'}', regime: small}}"
+    code, _, err = cli("run", recipe, *FOLDS, *LOWRES, plain)
+    assert code == 2 and "never learn to look at the masks" in err
     full = here / "runs" / "full"
     full.mkdir(parents=True)
     (full / "notes.txt").write_text("mine")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from medseg.networks.neighbouring_slices import NeighbouringSlices
 from medseg.networks.outputs import as_heads
 from medseg.networks.registry import OURS, create, resolve
 from medseg.networks.stages import Stages, parameters_under, stages_of
-from medseg.training.transfer import freeze
+from medseg.training.transfer import Source, freeze, load_pretrained
 
 CHANNELS, CLASSES = 2, 3
 FEATURES = {"features": (4, 6, 8), "deep_supervision": True}
@@ -64,16 +66,16 @@ MONAI = {
 ALL = [*OURS, *MONAI]
 
 
-def build(name):
+def build(name, channels=CHANNELS):
     """Return a small network of 2D, and the size of an input for it."""
     torch.manual_seed(0)
     if name in OURS:
         network = resolve(name)(
-            spatial_dims=2, in_channels=CHANNELS, num_classes=CLASSES, **ARGUMENTS[name]
+            spatial_dims=2, in_channels=channels, num_classes=CLASSES, **ARGUMENTS[name]
         )
     else:
         cls, arguments = MONAI[name]
-        sizes = {"spatial_dims": 2, "in_channels": CHANNELS, "out_channels": CLASSES}
+        sizes = {"spatial_dims": 2, "in_channels": channels, "out_channels": CLASSES}
         network = create(f"monai.{cls}", {**sizes, **arguments})
     context = getattr(network, "input_context", (0, 0))
     # Of Swin UNETR's coarsest stage, normalised channel by channel, two voxels must be left.
@@ -108,6 +110,21 @@ def test_first_layers_read_the_image_and_last_ones_give_the_classes(name):
     assert seen == set(stages.first)
     behind = {path for path in made if path.startswith(tuple(f"{p}." for p in stages.after))}
     assert made - behind - set(stages.after) == set(stages.logits)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "vnet"])  # it adds its input
+def test_what_first_layers_do_not_look_at_changes_nothing(name):
+    # Not 4 channels: blocks that keep their number of channels have no layer on the shortcut.
+    (plain, size), (guided, _) = build(name), build(name, CHANNELS + 3)
+    found = Source(Path("a.pt"), "weights", plain.state_dict())
+    load_pretrained(guided, found, guides=["a", "b", "c"])
+    image, masks = torch.randn(1, CHANNELS + 3, *size).double().split([CHANNELS, 3], dim=1)
+    with torch.no_grad():
+        expected, logits = (
+            as_heads(network.double().eval()(x), spatial_dims=2)[0]
+            for network, x in ((plain, image), (guided, torch.cat([image, masks], dim=1)))
+        )
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -8,19 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from medseg.data.formats import files
+from medseg.data.formats.sequences import SEQUENCES
 from medseg.errors import InputError
 
 _WORD = re.compile(r"[a-z0-9]+")
 # Of a path that much can say what an image is: t1/p3.nii.gz, p3/t1/scan.nii.gz.
 _PARTS = 3
-# Words that file names use for one sequence; nothing else is called so.
-_SYNONYMS = (
-    {"flair", "t2f", "fla"},
-    {"t1", "t1n", "t1w", "mprage"},
-    {"t1ce", "t1c", "t1gd", "t1post", "gado"},
-    {"t2", "t2w"},
-    {"pd", "dp", "pdw"},
-)
 
 
 def require_one_order(
@@ -103,7 +96,7 @@ def _homes(told: Collection[Sequence[set[str]]], channels: Sequence[str]) -> dic
     named = _telling_words(channels)
     for place, own in enumerate(named):
         others = {word for at, words in enumerate(named) if at != place for word in words}
-        meant = {w for words in _SYNONYMS if words & own and not words & others for w in words}
+        meant = {w for words in SEQUENCES if words & own and not words & others for w in words}
         # The numbers of channels that nobody named are no names.
         home |= {w: place for w in own | meant if w in places and not w.isdigit()}
     return home

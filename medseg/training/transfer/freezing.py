@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from math import ceil
 from typing import Any, Literal, get_args
@@ -94,10 +94,11 @@ def freeze_all_but(network: nn.Module, paths: Iterable[str]) -> None:
         if id(parameter) not in trained:
             parameter.requires_grad_(False)
     kept = {id(module) for path in paths for module in network.get_submodule(path).modules()}
-    for module in _apart(network, kept):
-        # A partial, which copies and pickles with its module; a bound method does not pickle.
-        module.train = partial(_stay_in_evaluation, module)  # type: ignore[method-assign]
-        module.train()
+    for parent, names in _apart(network, kept):
+        # The parent watches over them: what is converted to SyncBatchNorm is another module
+        # afterwards, under the same name. A partial copies and pickles with its module.
+        parent.train = partial(_train_all_but, parent, names)  # type: ignore[method-assign]
+        _evaluate(parent, names)
 
 
 def thaw(network: nn.Module) -> None:
@@ -108,16 +109,27 @@ def thaw(network: nn.Module) -> None:
     network.train(network.training)
 
 
-def _apart(module: nn.Module, kept: set[int]) -> Iterator[nn.Module]:
-    """Yield the largest modules that have nothing to do with those kept."""
-    for child in module.children():
-        if id(child) in kept:
-            continue
-        if any(id(part) in kept for part in child.modules()):
-            yield from _apart(child, kept)
-        else:
-            yield child
+def _apart(module: nn.Module, kept: set[int]) -> Iterator[tuple[nn.Module, tuple[str, ...]]]:
+    """Yield each module with something to keep inside, and its children that have nothing of it."""
+    if id(module) in kept:
+        return
+    children = dict(module.named_children())
+    holding = {
+        name: child
+        for name, child in children.items()
+        if any(id(part) in kept for part in child.modules())
+    }
+    yield module, tuple(name for name in children if name not in holding)
+    for child in holding.values():
+        yield from _apart(child, kept)
 
 
-def _stay_in_evaluation(module: Any, mode: bool = True) -> Any:
-    return nn.Module.train(module, False)
+def _train_all_but(module: Any, names: Sequence[str], mode: bool = True) -> Any:
+    type(module).train(module, mode)
+    _evaluate(module, names)
+    return module
+
+
+def _evaluate(module: nn.Module, names: Sequence[str]) -> None:
+    for name in names:
+        module.get_submodule(name).eval()

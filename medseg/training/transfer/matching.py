@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from medseg.errors import InputError
 from medseg.networks.stages import Stages
-from medseg.training.transfer import adapt
+from medseg.training.transfer.inputs import Channels, adapted
+from medseg.training.transfer.outputs import adapt_outputs, output_mapping
 from medseg.training.transfer.prefixes import stripped
-from medseg.training.transfer.report import Entry, Report
+from medseg.training.transfer.report import Entry, Fate, Report
 from medseg.training.transfer.source import Source
 
 
@@ -21,16 +22,14 @@ class Meaning:
     """What a network's channels and outputs are.
 
     Attributes:
-        channels: names of the input channels; ``None``: unknown.
+        inputs: the input channels.
         classes: names of the outputs, the background included; ``None``: unknown.
         regions: whether the outputs are overlapping regions; ``None``: unknown.
-        neighbours: slices on either side that are channels, too.
     """
 
-    channels: Sequence[str] | None = None
+    inputs: Channels = field(default_factory=Channels)
     classes: Sequence[str] | None = None
     regions: bool | None = None
-    neighbours: int = 0
 
 
 def match(
@@ -65,16 +64,17 @@ def match(
         if name not in there:
             entries.append(Entry(name, "new", shape))
             continue
-        value, how = fitting.fit(name, own[name], there[name])
-        if value is None:
+        fit = fitting.fit(name, own[name], there[name])
+        if fit.value is None:
             misfits.append(name)
             continue
-        theirs = tuple(there[name].shape) if how else None
-        if value is own[name]:
-            entries.append(Entry(name, "new", shape, theirs, how))
+        theirs = tuple(there[name].shape) if fit.how else None
+        if fit.value is own[name]:
+            entries.append(Entry(name, "new", shape, theirs, fit.how))
             continue
-        values[name] = value
-        entries.append(Entry(name, "adapted" if how else "matched", shape, theirs, how))
+        values[name] = fit.value
+        fate: Fate = "adapted" if fit.how else "matched"
+        entries.append(Entry(name, fate, shape, theirs, fit.how, fit.zero))
     if misfits:
         raise _misfit(misfits, own, there, source)
     _require_some(values, stages, own, source)
@@ -95,6 +95,21 @@ def _canonical(state: Mapping[str, Any]) -> dict[str, str]:
     return {name: seen.setdefault(id(value), name) for name, value in tensors.items()}
 
 
+class _Fit(NamedTuple):
+    """A new value.
+
+    Attributes:
+        value: the network's own where nothing of the file's is carried over, ``None`` where that
+            does not fit.
+        how: in words what was adapted.
+        zero: input channels that begin with zeros.
+    """
+
+    value: Tensor | None
+    how: str = ""
+    zero: tuple[str, ...] = ()
+
+
 class _Fitting:
     """Brings values to the shape and the meaning that the network has for them."""
 
@@ -105,52 +120,33 @@ class _Fitting:
         self.first = {f"{path}.weight" for path in stages.first}
         self.class_axes = dict(_class_axes(network, stages))
 
-    def fit(self, name: str, own: Tensor, value: Tensor) -> tuple[Tensor | None, str]:
-        """Return the new value, and in words what was adapted.
-
-        It is ``own`` where nothing of the file's is carried over, ``None`` where that does not fit.
-        """
+    def fit(self, name: str, own: Tensor, value: Tensor) -> _Fit:
+        """Return the new value."""
         if name in self.first and own.ndim > 2 and _differ_at_most(own, value, (1,)):
-            return self._input(own, value)
+            theirs = self.source.inputs
+            return _Fit(*adapted(value, own.shape[1], ours=self.meaning.inputs, theirs=theirs))
         if name in self.class_axes and _differ_at_most(own, value, self.class_axes[name]):
             return self._output(own, value, self.class_axes[name])
-        return (value, "") if own.shape == value.shape else (None, "")
+        return _Fit(value if own.shape == value.shape else None)
 
-    def _input(self, own: Tensor, value: Tensor) -> tuple[Tensor, str]:
-        count, theirs = own.shape[1], value.shape[1]
-        names = _over_slices(self.meaning.channels, self.meaning.neighbours)
-        their_names = _over_slices(self.source.channels, self.source.neighbours)
-        mapping = adapt.input_mapping(names, their_names, count=count, their_count=theirs)
-        if mapping == list(range(theirs)):
-            return value, ""
-        shown = names if names is not None and len(names) == count else list(map(str, range(count)))
-        kept = [shown[i] for i, place in enumerate(mapping) if place is not None]
-        mean = [shown[i] for i, place in enumerate(mapping) if place is None]
-        words = [f"channels {', '.join(kept)} by name"] if kept else []
-        words += [f"{', '.join(mean)}: the mean of the file's"] if mean else []
-        words += [f"all times {theirs}/{count}"] if theirs != count else []
-        return adapt.adapt_inputs(value, mapping), "; ".join(words)
-
-    def _output(self, own: Tensor, value: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, str]:
+    def _output(self, own: Tensor, value: Tensor, axes: tuple[int, ...]) -> _Fit:
         count, theirs = own.shape[axes[0]], value.shape[axes[0]]
         ours, source = self.meaning, self.source
         mapping: list[int | None]
         if None not in (ours.regions, source.regions) and ours.regions != source.regions:
             mapping = [None] * count  # a sigmoid's logit is no softmax's
         else:
-            mapping = adapt.output_mapping(
-                ours.classes, source.classes, count=count, their_count=theirs
-            )
+            mapping = output_mapping(ours.classes, source.classes, count=count, their_count=theirs)
         if mapping == list(range(theirs)):
-            return value, ""
+            return _Fit(value)
         names = ours.classes
         shown = names if names is not None and len(names) == count else list(map(str, range(count)))
         kept = [shown[i] for i, place in enumerate(mapping) if place is not None]
         fresh = [shown[i] for i, place in enumerate(mapping) if place is None]
         if not kept:
-            return own, "none of its classes is in the file"
+            return _Fit(own, "none of its classes is in the file")
         words = f"kept {', '.join(kept)}" + (f"; new {', '.join(fresh)}" if fresh else "")
-        return adapt.adapt_outputs(value, own.detach(), axes=axes, mapping=mapping), words
+        return _Fit(adapt_outputs(value, own.detach(), axes=axes, mapping=mapping), words)
 
 
 def _class_axes(network: nn.Module, stages: Stages) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -175,14 +171,6 @@ def _differ_at_most(own: Tensor, value: Tensor, axes: Sequence[int]) -> bool:
         a == b or axis in axes
         for axis, (a, b) in enumerate(zip(own.shape, value.shape, strict=True))
     )
-
-
-def _over_slices(names: Sequence[str] | None, neighbours: int) -> list[str] | None:
-    """Name the channels of neighbouring slices; see `medseg.networks.neighbouring_slices`."""
-    if names is None or not neighbours:
-        return None if names is None else list(names)
-    slices = range(-neighbours, neighbours + 1)
-    return [name if step == 0 else f"{name} {step:+d}" for step in slices for name in names]
 
 
 def _misfit(
@@ -228,7 +216,8 @@ def _require_some(
         expected=f"names such as {_few(own)}",
         found=_few(source.state),
         remedy="name the network that the file is of"
-        + (f": {source.network['name']}" if source.network else ""),
+        + (f": {source.network['name']}" if source.network else "")
+        + "".join(f"; {note}" for note in source.notes),
     )
 
 

@@ -22,6 +22,7 @@ class Entry:
         shape: in the network; of unused ones in the file.
         source_shape: in the file, where it is another.
         how: what was adapted.
+        zero: input channels that begin with zeros, as masks of a first stage that the file has not.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     shape: tuple[int, ...]
     source_shape: tuple[int, ...] | None = None
     how: str = ""
+    zero: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Report:
 def _plain(entry: Entry) -> dict[str, Any]:
     values = asdict(entry)
     values.pop("fate")
-    return {key: value for key, value in values.items() if value not in (None, "")}
+    return {key: value for key, value in values.items() if value not in (None, "", ())}
 
 
 def _how(entry: Entry) -> str:

@@ -16,6 +16,7 @@ from medseg.inference import checkpoint as checkpoints
 from medseg.inference.cascade import guidance_of
 from medseg.inference.torch_file import load_tensors
 from medseg.planning.plan import Plan
+from medseg.training.transfer.inputs import Channels
 
 # Under which names training scripts put the weights beside optimiser and epoch.
 _NESTED = ("state_dict", "network_weights", "model_state_dict", "model", "net", "network")
@@ -33,7 +34,7 @@ class Source:
         classes: names of the outputs, in order, the background included; ``None``: unknown.
         regions: whether the outputs are overlapping regions; ``None``: unknown.
         neighbours: slices on either side that are channels, too (2.5D).
-        guides: input channels that hold what a cascade's first stage has found.
+        guides: classes of a cascade's first stage whose masks are channels behind the image's.
         network: ``{"name": …, "arguments": {…}}``, as far as the file says.
         structure: ``features``, ``strides`` and ``kernels`` of a plan, as far as the file says.
         plan: of the training, if it was medseg's.
@@ -47,11 +48,16 @@ class Source:
     classes: tuple[str, ...] | None = None
     regions: bool | None = None
     neighbours: int = 0
-    guides: int = 0
+    guides: tuple[str, ...] = ()
     network: Mapping[str, Any] | None = None
     structure: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> Channels:
+        """What the input channels are."""
+        return Channels(self.channels, self.guides, self.neighbours)
 
 
 def read(path: str | Path, *, fold: int | str | None = None) -> Source:
@@ -122,10 +128,10 @@ def tensors_in(content: Any, path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: there is no mapping of names to tensors.
     """
-    options = [content]
+    options = []
     if isinstance(content, Mapping):
-        options += [content[key] for key in _NESTED if key in content]
-    for option in options:
+        options = [content[key] for key in _NESTED if key in content]
+    for option in (*options, content):  # beside the weights a checkpoint may hold a tensor or two
         if isinstance(option, Mapping):
             found = {str(key): value for key, value in option.items() if isinstance(value, Tensor)}
             if found:
@@ -154,7 +160,7 @@ def of_checkpoint(found: checkpoints.Checkpoint) -> Source:
         classes=tuple(labels.regions or labels.values),
         regions=bool(labels.regions),
         neighbours=plan.neighbours,
-        guides=0 if guidance is None else guidance.channels,
+        guides=() if guidance is None else guidance.masks(labels),
         network=network,
         structure={key: values[key] for key in ("features", "strides", "kernels")},
         plan=plan,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,73 +10,34 @@ import torch
 
 from medseg.labels import LabelScheme
 from medseg.networks import registry
-from medseg.planning.plan import Normalisation, Plan, PreprocessingPlan
+from tests.checkpoints import make_plan, make_record, write
 
 LABELS = LabelScheme({"background": 0, "liver": 1})
-PLAN = Plan(
-    preprocessing=PreprocessingPlan("RAS", "none", (1.0, 1.0, 1.0), (Normalisation("none"),)),
-    patch_size=(16, 16, 16),
-    batch_size=2,
-    strides=((1, 1, 1), (2, 2, 2)),
-    kernels=((3, 3, 3), (3, 3, 3)),
-    features=(4, 8),
-)
-ARGUMENTS = {"spatial_dims": 3, "in_channels": 1, "num_classes": 2, "features": [4, 8]}
-
-
-def make_record(**changes: Any) -> dict[str, Any]:
-    """Return what a checkpoint holds: raw weights, and averaged ones that are half of them."""
-    torch.manual_seed(1)
-    raw = registry.create("unet", ARGUMENTS).state_dict()
-    return {
-        "state_dict": {
-            **{f"network.{name}": value for name, value in raw.items()},
-            **{f"averaged.module.{name}": value / 2 for name, value in raw.items()},
-            "averaged.n_averaged": torch.tensor(3),
-        },
-        "medseg": {
-            "schema": 1,
-            "task": "segmentation",
-            "network": {"name": "unet", "arguments": ARGUMENTS},
-            "labels": LABELS.to_dict(),
-            "plan": PLAN.to_dict(),
-            "channels": ["T1"],
-            "version": "0.1.0",
-            **changes,
-        },
-    }
 
 
 @pytest.fixture
 def record():
     """Make the content of a medseg checkpoint; what it is given replaces parts of its record."""
-    return make_record
+    return partial(make_record, make_plan(), LABELS, channels=["T1"])
 
 
 @pytest.fixture
 def plan():
     """The plan of that checkpoint."""
-    return PLAN
+    return make_plan()
 
 
 @pytest.fixture
 def save(tmp_path):
     """Write a file with torch, folders included."""
-
-    def save(content: Any, name: str = "weights.pt") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, path)
-        return path
-
-    return save
+    return lambda content, name="weights.pt": write(tmp_path / name, content)
 
 
 @pytest.fixture
 def bundle(tmp_path):
     """Write a MONAI bundle of a U-Net: one channel, two classes."""
 
-    def write(folder: str = "bundle", *, definition: Any = None, weights: bool = True) -> Path:
+    def make(folder: str = "bundle", *, definition: Any = None, weights: bool = True) -> Path:
         root = tmp_path / folder
         (root / "configs").mkdir(parents=True)
         (root / "models").mkdir()
@@ -98,4 +60,4 @@ def bundle(tmp_path):
         (root / "configs" / "inference.json").write_text(json.dumps(config))
         return root
 
-    return write
+    return make

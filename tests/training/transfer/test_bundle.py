@@ -13,6 +13,7 @@ def test_names_network_and_structure_are_read(bundle, capsys):
     found = read(bundle())
     assert found.kind == "MONAI bundle"
     assert (found.channels, found.classes) == (("image",), ("background", "spleen"))
+    assert found.regions is False
     assert found.network == {
         "name": "monai.UNet",
         "arguments": {"num_res_units": 2, "norm": "batch"},

@@ -4,12 +4,14 @@ import copy
 import pickle
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from medseg.errors import InputError
 from medseg.networks import UNet
 from medseg.networks.registry import create
+from medseg.networks.stages import Stages
 from medseg.training.transfer import freeze, thaw
 
 
@@ -94,12 +96,55 @@ def test_a_frozen_network_that_is_sent_to_another_process_stays_frozen():
     twin = pickle.loads(pickle.dumps(_frozen(unet())))
     twin.train()
     assert not twin.encoder[0].training and twin.heads[0].training
-    assert twin.encoder.train.args == (twin.encoder,)
+    assert twin.train.args[0] is twin
 
 
 def _frozen(network):
     freeze(network, "small")
     return network
+
+
+class NormBesideHead(nn.Sequential):
+    """A network whose last batch norm is a sibling of its head, and so frozen by itself."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    def transfer_stages(self):
+        return Stages(body=(("0", "1"), ("2",)), head=("3",))
+
+
+def twice_registered():
+    """Return a network whose blocks are found under two names, with batch norms."""
+    sizes = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "norm_name": "batch"}
+    strides = {"strides": (1, 2, 2), "upsample_kernel_size": (2, 2), "kernel_size": (3, 3, 3)}
+    torch.manual_seed(0)
+    return create("monai.DynUNet", {**sizes, **strides, "filters": (4, 6, 8)})
+
+
+@pytest.mark.parametrize("regime", ["small", "medium"])
+@pytest.mark.parametrize("make", [NormBesideHead, batch_normed, twice_registered])
+def test_norms_that_are_made_one_over_all_processes_stay_frozen(make, regime):
+    from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
+
+    network = make()
+    freeze(network, regime)
+    training = {name for name, module in network.train().named_modules() if module.training}
+    module = pl.LightningModule()
+    module.network = network
+    network = TorchSyncBatchNorm().apply(module).network
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.SyncBatchNorm)}
+    before = copy.deepcopy(network.state_dict())
+    train(network)
+    assert {name for name, module in network.named_modules() if module.training} == training
+    frozen = [name for name in norms if name not in training]
+    assert frozen
+    for name in frozen:
+        own = network.get_submodule(name).state_dict()
+        assert all(value.equal(before[f"{name}.{key}"]) for key, value in own.items())
+    for name in norms.keys() - frozen:
+        assert not norms[name].running_mean.equal(before[f"{name}.running_mean"])
 
 
 def test_thawed_everything_trains_again():
@@ -139,8 +184,6 @@ def test_a_network_of_unknown_parts_can_only_be_trained_as_a_whole():
 
 
 def test_a_known_head_is_enough_for_the_small_regime():
-    from medseg.networks.stages import Stages
-
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 1))
     freeze(network, "small", stages=Stages(head=("1",)))
     assert [p.requires_grad for p in network.parameters()] == [False, False, True, True]

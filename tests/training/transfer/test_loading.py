@@ -57,9 +57,7 @@ def test_one_channel_becomes_four_and_two_classes_three(tmp_path):
     adapted = {entry.name: entry for entry in report.of("adapted")}
     assert set(adapted) == {FIRST, HEAD, "heads.0.bias"}
     assert adapted[FIRST].source_shape == (4, 1, 3, 3) and adapted[FIRST].shape == (4, 4, 3, 3)
-    assert adapted[FIRST].how == (
-        "channels T1 by name; FLAIR, T1gd, T2: the mean of the file's; all times 1/4"
-    )
+    assert adapted[FIRST].how == "kept T1; FLAIR, T1gd, T2: the mean of the file's; all times 1/4"
     assert adapted[HEAD].how == "kept background, liver; new tumour"
 
 
@@ -97,6 +95,38 @@ def test_channels_of_neighbouring_slices_are_those_of_their_slice(tmp_path):
     own, old = network.network.state_dict()[FIRST], before.state_dict()[FIRST]
     torch.testing.assert_close(own[:, 2:4], old.flip(1) / 3)
     torch.testing.assert_close(own[:, 0], old.mean(1) / 3)
+
+
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_what_a_first_stage_found_changes_nothing_before_it_is_learnt(tmp_path, neighbours):
+    def network(channels, seed):
+        slices = 2 * neighbours + 1
+        flat = unet(spatial_dims=3, in_channels=slices * channels, seed=seed).double()
+        return NeighbouringSlices(flat, axis=2, neighbours=neighbours) if neighbours else flat
+
+    before, guided = network(2, 1), network(4, 0)
+    inner = getattr(before, "network", before)
+    found = source(tmp_path, inner, channels=("A", "B"), neighbours=neighbours)
+    report = load_pretrained(guided, found, channels=("A", "B"), guides=("liver", "tumour"))
+    image = torch.randn(1, 2, 8, 8, 8 + 2 * neighbours).double()
+    masks = torch.randint(2, image.shape).double()
+    logits = guided(torch.cat([image, masks], dim=1))
+    torch.testing.assert_close(logits, before(image), rtol=0, atol=1e-12)
+    (entry,) = report.of("adapted")
+    assert len(entry.zero) == 2 * (2 * neighbours + 1) and "mask of liver" in entry.zero
+    logits[:, 1].sum().backward()
+    kernels = dict(guided.named_parameters())["network." * bool(neighbours) + FIRST].grad
+    assert all(kernel.any() for kernel in kernels.unbind(1))  # they can be learnt
+
+
+def test_masks_in_the_file_alone_are_left_out(tmp_path):
+    before, network = unet(seed=1, in_channels=3), unet()
+    found = source(tmp_path, before, channels=("CT",), guides=("liver", "tumour"))
+    report = load_pretrained(network, found, channels=("CT",))
+    assert network.state_dict()[FIRST].equal(before.state_dict()[FIRST][:, :1])
+    assert report.to_dict()["adapted"][0]["how"] == (
+        "kept CT; mask of liver, mask of tumour: left out"
+    )
 
 
 def test_weights_that_two_modules_share_are_counted_once(tmp_path):

@@ -35,6 +35,15 @@ def test_a_checkpoint_gives_its_averaged_weights_and_what_they_mean(save, record
         assert torch.equal(value, content["state_dict"][f"network.{name}"] / 2)
 
 
+@pytest.mark.parametrize(
+    ("use", "expected"), [("channels", ("liver",)), ("both", ("liver",)), ("crop", ())]
+)
+def test_a_cascade_says_which_masks_are_channels(save, record, use, expected):
+    cascade = {"use": use, "classes": 1, "margin": 20.0, "first": "first"}
+    found = read(save(record(cascade=cascade), "best.ckpt"))
+    assert found.guides == expected and found.channels == ("T1",)
+
+
 def test_a_run_of_one_fold_is_that_fold(save, record, tmp_path):
     path = save(record(), "run/fold_3/checkpoints/best.ckpt")
     assert read(tmp_path / "run").path == path
