@@ -30,6 +30,7 @@ def decoding_order(regions: Regions) -> tuple[int, ...]:
                 f"region {name!r} does not say which label decoding should write",
                 expected="nested regions that leave one label each, or data.region_order",
                 found=f"its own labels: {own}",
+                remedy="say it for each region: data.region_order=[…], the largest region first",
             )
         order.append(own[0])
     return tuple(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from medseg.build.plan import preset
@@ -38,18 +39,26 @@ def build_augmentation(
     from medseg.data.feed.augment.defaults import default, light
 
     spacing = plan.preprocessing.spacing
+    mirrored = partial(
+        mirrored_in_training, plan.preprocessing.orientation, plan.patch_size, labels.foreground
+    )
     if not isinstance(recipe.augmentation, str):
+        # A mirror that names no axes, such as that of base/2d, leaves a class on its side.
+        most = {"mirror": {"axes": mirrored(mild=False)}}
         return [
-            registry.create(item.name, item.arguments, spacing=spacing, trust=trust)
+            registry.create(
+                item.name,
+                {**most.get(item.name, {}), **item.arguments},
+                spacing=spacing,
+                trust=trust,
+            )
             for item in recipe.augmentation
         ]
     mild = recipe.augmentation == "light" or preset(recipe) == "fast"
     mild = mild and recipe.augmentation != "strong"
     axes: tuple[int, ...] = ()
     if not mild or _long(recipe):
-        axes = mirrored_in_training(
-            plan.preprocessing.orientation, plan.patch_size, labels.foreground, mild=mild
-        )
+        axes = mirrored(mild=mild)
     return list((light if mild else default)(plan.patch_size, spacing=spacing, mirror_axes=axes))
 
 

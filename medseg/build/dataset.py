@@ -42,14 +42,18 @@ def build_dataset(
     if videos := _of_videos(Path(root), layout):
         root, notes = _frames(Path(root), run_dir, progress)
         layout, labels = "datalist", labels or echonet.LABELS
-    found = formats.read(
-        root,
-        format=layout,
-        channels=None if channels is None else tuple(channels),
-        labels=labels,
-        regions=data.regions,
-        options=format_options(recipe),
-    )
+    try:
+        found = formats.read(
+            root,
+            format=layout,
+            channels=None if channels is None else tuple(channels),
+            labels=labels,
+            regions=data.regions,
+            options=format_options(recipe),
+        )
+    except InputError as error:  # labels and regions that contradict each other lie in no file
+        error.file = error.file or recipe.at("data", "regions")
+        raise
     return replace(found, format=echonet.NAME, notes=(*notes, *found.notes)) if videos else found
 
 

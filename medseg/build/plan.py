@@ -59,7 +59,6 @@ def build_plan(
         InputError: a value that was set does not fit the data or the network.
     """
     network = recipe.network
-    channels = recipe.data.channels
     theirs = plan_values(
         recipe,
         inherited or {},
@@ -70,7 +69,7 @@ def build_plan(
         _with_room,
         recipe,
         fingerprint,
-        modalities=tuple(channels.values()) if isinstance(channels, Mapping) else None,
+        modalities=modalities(recipe, fingerprint),
         overrides={**theirs, **(edits or {}), **plan_overrides(recipe)},
         configuration=recipe.plan.configuration,
         shapes=shapes,
@@ -102,6 +101,21 @@ def build_plan(
     for key, name in _unused(recipe).items():
         reasons[key] += f"; {name} takes no notice of it"
     return replace(planned, reasons=reasons)
+
+
+def modalities(recipe: Recipe, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Say per channel what it shows, which decides how it is scaled.
+
+    ``data.channels`` may map each; else ``data.modality`` speaks for all whose names ask for
+    nothing else, and where it is ``auto`` the names do.
+    """
+    channels, stated = recipe.data.channels, recipe.data.modality
+    if isinstance(channels, Mapping):
+        return tuple(channels.values())
+    named = fingerprint.modalities
+    if stated == "auto":
+        return named
+    return tuple(stated if name in ("ct", "other") else name for name in named)
 
 
 def _with_room(recipe: Recipe, fingerprint: Fingerprint, **options: Any) -> Planned:

@@ -1,15 +1,20 @@
-"""The first stage that a checkpoint's network goes on from: what it needs of it, where it lies."""
+"""The first stage of a cascade: what a network needs of it, where it lies, what it finds."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.data.case import Volume
 from medseg.errors import InputError
 from medseg.inference.checkpoint import Checkpoint
 from medseg.inference.segmenter import Segmenter
+from medseg.labels import is_foreground
 from medseg.planning.guidance import Guidance
+
+_log = logging.getLogger(__name__)
 
 
 def guidance_of(found: Checkpoint) -> Guidance | None:
@@ -33,6 +38,33 @@ def guidance_of(found: Checkpoint) -> Guidance | None:
             expected="use, classes and margin",
             found=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def guided(volume: Volume, guidance: Guidance | None, first_stage: Segmenter | None) -> Volume:
+    """Let the first stage look at an image, unless somebody has, or nobody needs to.
+
+    Args:
+        volume: the image, perhaps with its guide.
+        guidance: how a network is guided; ``None``: it is not.
+        first_stage: what finds a guide.
+
+    Raises:
+        InputError: a guide is needed, and there is nothing to find it.
+    """
+    if guidance is None:
+        return volume
+    if volume.guide is None:
+        if first_stage is None:
+            raise InputError(
+                "this network goes on from what a first stage has found, and there is none",
+                remedy="load it with Predictor.load, which finds the first stage, too",
+            )
+        volume = volume._replace(guide=first_stage.segment(volume)[0])
+    if guidance.crops and not is_foreground(volume.guide).any():
+        files = getattr(volume.header, "files", None)
+        name = f"{files[0].name}: " if files else ""
+        _log.warning("%sthe first stage found nothing; the whole image is segmented", name)
+    return volume
 
 
 def first_folder(found: Checkpoint, given: str | Path | None = None) -> Path:

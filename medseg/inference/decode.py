@@ -97,3 +97,17 @@ class RunningDecoder:
 def activate(logits: Tensor, scheme: LabelScheme, *, axis: int = 0) -> Tensor:
     """Turn logits into probabilities: softmax over classes, or a sigmoid per region."""
     return logits.sigmoid() if scheme.regions else logits.softmax(axis)
+
+
+def activate_in_place(logits: np.ndarray, scheme: LabelScheme) -> None:
+    """Do as `activate` with float32 ``(K, *S)``, where that may not be in memory twice."""
+    channels = [torch.from_numpy(channel) for channel in logits]
+    if scheme.regions:
+        for channel in channels:
+            channel.sigmoid_()
+        return
+    total = channels[0].clone()
+    for channel in channels[1:]:
+        torch.logaddexp(total, channel, out=total)
+    for channel in channels:
+        channel.sub_(total).exp_()

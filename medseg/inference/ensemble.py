@@ -1,4 +1,4 @@
-"""Several predictors as one: their probabilities, averaged on the image's own grid."""
+"""Several predictors as one: what they say, averaged on the image's own grid."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from medseg.data.case import Volume
 from medseg.errors import InputError
-from medseg.inference.decode import RunningDecoder
+from medseg.inference.decode import RunningDecoder, activate_in_place
 from medseg.inference.images import Frame
 from medseg.inference.postprocess.file import Asked, steps_for
 from medseg.inference.postprocess.steps import MaskStep, Postprocessor
@@ -24,15 +25,20 @@ from medseg.machine import memory_available
 
 _log = logging.getLogger(__name__)
 
+Average = Literal["probabilities", "logits"]
+
 
 class Ensemble(Segmenter):
     """Averages what predictors of different plans, networks or recipes say of an image.
 
-    Each predictor averages the logits of its own networks, the folds of a run. Logits of different
-    configurations have different scales, so between predictors probabilities are averaged, each
-    brought to the image's grid first; nnU-Net does the same (F. Isensee et al., "nnU-Net: a
-    self-configuring method for deep learning-based biomedical image segmentation", Nature Methods
-    18, 2021).
+    Each predictor averages the logits of its own networks, the folds of a run, which share plan,
+    loss and length of training. Between predictors either is averaged, brought to the image's grid
+    first. Logits of different recipes have different scales: one that was trained for longer, or by
+    cross-entropy alone, says the same with larger numbers and outvotes the others. Probabilities
+    give each the same weight, so they are the default; nnU-Net does the same (F. Isensee et al.,
+    "nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation",
+    Nature Methods 18, 2021). Averaged logits are the normalised geometric mean of probabilities:
+    one member that is very sure of a class, or against it, decides.
 
     Predictors run one after the other, and one output at a time is added to the sum. The sum alone
     holds all outputs on the image's grid; it lies in a temporary file if it would take more than
@@ -42,6 +48,7 @@ class Ensemble(Segmenter):
         members: the predictors. An array that does not say where it lies is taken as the first
             one's plan would have it.
         names: what to call them in messages, such as their folders.
+        average: ``probabilities`` or ``logits``.
         postprocessing: of the masks that they make together; ``None``: their own, if all have the
             same. Where they differ none is taken, for it was chosen for other masks, and the log
             says so.
@@ -55,14 +62,17 @@ class Ensemble(Segmenter):
         members: Sequence[Predictor],
         *,
         names: Sequence[str] = (),
+        average: Average = "probabilities",
         postprocessing: Sequence[MaskStep] | None = None,
     ) -> None:
         if not members:
             raise ValueError("an ensemble needs at least one predictor")
+        if average not in get_args(Average):
+            raise ValueError(f"average must be one of {get_args(Average)}, not {average!r}")
         named = list(names) or [f"member {i}" for i in range(len(members))]
         for member, name in zip(members[1:], named[1:], strict=True):
             _require_alike(members[0], member, named[0], name)
-        self.members = tuple(members)
+        self.members, self.average = tuple(members), average
         self.labels = members[0].labels
         steps = _common_steps(members) if postprocessing is None else postprocessing
         self.postprocess = Postprocessor(steps, self.labels)
@@ -74,6 +84,7 @@ class Ensemble(Segmenter):
         *,
         device: str | torch.device = "auto",
         trust: Sequence[str] = (),
+        average: Average = "probabilities",
         postprocessing: Asked | None = None,
     ) -> Ensemble:
         """Rebuild an ensemble from run folders, folders of folds, or checkpoints.
@@ -82,6 +93,7 @@ class Ensemble(Segmenter):
             paths: one per member; a run's folds are one member together.
             device: see `Predictor.load`.
             trust: see `Predictor.load`.
+            average: ``probabilities`` or ``logits``, see above.
             postprocessing: ``none``, a file or steps; ``None`` and ``auto`` take the members' own,
                 if all have the same.
 
@@ -97,7 +109,8 @@ class Ensemble(Segmenter):
         steps = None
         if not own:
             steps = steps_for(postprocessing or "none", paths[0], members[0].labels)
-        return cls(members, names=[str(path) for path in paths], postprocessing=steps)
+        names = [str(path) for path in paths]
+        return cls(members, names=names, average=average, postprocessing=steps)
 
     @property
     def frame(self) -> Frame:
@@ -111,13 +124,17 @@ class Ensemble(Segmenter):
 
         The indices are as decoded, before postprocessing.
         """
+        of_logits = self.average == "logits"
         total = scratch((self.labels.num_outputs, *volume.grid.shape))
         for member in self.members:
-            for mean, channel in zip(total, member.each_probability(volume), strict=True):
+            outputs = member.each_logit(volume) if of_logits else member.each_probability(volume)
+            for mean, channel in zip(total, outputs, strict=True):
                 mean += channel / len(self.members)
-        running = RunningDecoder(self.labels, threshold=0.5)
+        running = RunningDecoder(self.labels, threshold=0.0 if of_logits else 0.5)
         for mean in total:
             running.add(torch.from_numpy(mean))
+        if probabilities and of_logits:
+            activate_in_place(total, self.labels)
         return running.index.numpy(), total if probabilities else None
 
 

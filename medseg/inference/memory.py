@@ -31,6 +31,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
+def require_out_of_memory(error: Exception, device: torch.device) -> None:
+    """Raise ``error`` again unless what failed on a GPU may fit the CPU's memory."""
+    if not is_out_of_memory(error) or device.type == "cpu":
+        raise error
+    _log.warning("%s is out of memory; restoring the grid on the CPU", device)
+
+
 def within_memory(
     attempt: Callable[[SlidingWindow, torch.device], Tensor],
     window: SlidingWindow,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -17,24 +16,25 @@ from medseg.data.feed.guide import with_guide
 from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.steps import Step
 from medseg.errors import InputError
-from medseg.inference import cascade
+from medseg.inference import cascade, folds
 from medseg.inference import checkpoint as checkpoints
 from medseg.inference.device import autocast, choose_device, windows_at_once
 from medseg.inference.images import Frame
-from medseg.inference.memory import is_out_of_memory, within_memory
-from medseg.inference.postprocess import stale
-from medseg.inference.postprocess.file import Asked, asked_by_recipe, beside, steps_for
+from medseg.inference.memory import require_out_of_memory, within_memory
+from medseg.inference.postprocess.file import Asked
 from medseg.inference.postprocess.steps import MaskStep, Postprocessor
-from medseg.inference.restore import probability_channels, restore, restore_probabilities
+from medseg.inference.restore import (
+    logit_channels,
+    probability_channels,
+    restore,
+    restore_probabilities,
+)
 from medseg.inference.segmenter import Segmenter
 from medseg.inference.views import average_views, small_affine
 from medseg.inference.window import SlidingWindow
-from medseg.labels import LabelScheme, is_foreground
+from medseg.labels import LabelScheme
 from medseg.planning.guidance import Guidance
-from medseg.planning.mirroring import mirrored_in_prediction
 from medseg.planning.plan import PreprocessingPlan
-
-_log = logging.getLogger(__name__)
 
 
 class Predictor(Segmenter):
@@ -144,22 +144,9 @@ class Predictor(Segmenter):
                 postprocessing is not for their labels; or the first stage is missing, or not of
                 this one.
         """
-        found = [checkpoints.read(file) for file in checkpoints.find(path)]
-        first = found[0]
-        for other in found[1:]:
-            _check_same(first, other)
-        if overlap is None:
-            overlap = first.inference.get("overlap", 0.5)
-        if postprocessing is None:
-            asked = asked_by_recipe(path)
-            postprocessing = (
-                first.inference.get("postprocessing", "auto") if asked is None else asked
-            )
-        steps = steps_for(postprocessing, path, first.labels)
-        file = beside(path) if postprocessing == "auto" else None
-        if file is not None and (said := stale.notice(file, found)):
-            _log.warning("%s", said)
-        where = choose_device(device)
+        found = folds.read_together(path)
+        first, where = found[0], choose_device(device)
+        steps = folds.steps_of(found, path, postprocessing)
         guidance = cascade.guidance_of(first)
         earlier: Predictor | None = None
         if guidance is not None:
@@ -180,8 +167,8 @@ class Predictor(Segmenter):
             channels=first.channels,
             device=where,
             precision=first.precision if precision == "auto" else precision,
-            overlap=overlap,
-            mirror=_mirrored(first, mirror),
+            overlap=first.inference.get("overlap", 0.5) if overlap is None else overlap,
+            mirror=folds.mirror_axes(first, mirror),
             affine=affine or first.inference.get("affine", "none"),
             postprocessing=steps,
             guidance=guidance,
@@ -228,17 +215,11 @@ class Predictor(Segmenter):
 
         Beside the logits a few of them are in memory at a time, see `probability_channels`.
         """
-        logits, record = self._run(volume)
-        done = 0
-        try:
-            for channel in probability_channels(logits, record, self.labels):
-                yield channel
-                done += 1
-            return
-        except (RuntimeError, MemoryError) as error:
-            self._require_out_of_memory(error, logits)
-        channels = probability_channels(logits.cpu(), record, self.labels)
-        yield from islice(channels, done, None)
+        return self._each(probability_channels, volume)
+
+    def each_logit(self, volume: Volume) -> Iterator[np.ndarray]:
+        """Yield the logits of one output after the other likewise, see `logit_channels`."""
+        return self._each(logit_channels, volume)
 
     def logits(self, image: np.ndarray | Tensor) -> Tensor:
         """Return the networks' mean logits ``(K, *S)`` for a prepared image ``(C, *S)``.
@@ -272,28 +253,27 @@ class Predictor(Segmenter):
 
     def _prepared(self, volume: Volume) -> tuple[Tensor, tuple[Step, ...]]:
         """Return what the networks take ``(C, *S)``, guide included, and how to go back."""
-        prepared = preprocess(self._guided(volume), self.preprocessing, guidance=self.guidance)
+        seen = cascade.guided(volume, self.guidance, self.first_stage)
+        prepared = preprocess(seen, self.preprocessing, guidance=self.guidance)
         image, guide = torch.from_numpy(prepared.image), prepared.guide
         if self.guidance is not None and guide is not None:
             image = with_guide(image, torch.from_numpy(guide), self.guidance.channels)
         return image, prepared.record
 
-    def _guided(self, volume: Volume) -> Volume:
-        """Let the first stage look at an image, unless somebody has."""
-        if self.guidance is None:
-            return volume
-        if volume.guide is None:
-            if self.first_stage is None:
-                raise InputError(
-                    "this network goes on from what a first stage has found, and there is none",
-                    remedy="load it with Predictor.load, which finds the first stage, too",
-                )
-            volume = volume._replace(guide=self.first_stage.segment(volume)[0])
-        if self.guidance.crops and not is_foreground(volume.guide).any():
-            files = getattr(volume.header, "files", None)
-            name = f"{files[0].name}: " if files else ""
-            _log.warning("%sthe first stage found nothing; the whole image is segmented", name)
-        return volume
+    def _each(
+        self, channels: Callable[..., Iterator[np.ndarray]], volume: Volume
+    ) -> Iterator[np.ndarray]:
+        """Yield one restored output after the other; from where a GPU is full on, by the CPU."""
+        logits, record = self._run(volume)
+        done = 0
+        try:
+            for channel in channels(logits, record, self.labels):
+                yield channel
+                done += 1
+            return
+        except (RuntimeError, MemoryError) as error:
+            require_out_of_memory(error, logits.device)
+        yield from islice(channels(logits.cpu(), record, self.labels), done, None)
 
     def _restored(
         self, how: Callable[..., np.ndarray], logits: Tensor, record: tuple[Step, ...]
@@ -301,44 +281,5 @@ class Predictor(Segmenter):
         try:
             return how(logits, record, self.labels)
         except (RuntimeError, MemoryError) as error:
-            self._require_out_of_memory(error, logits)
+            require_out_of_memory(error, logits.device)
         return how(logits.cpu(), record, self.labels)
-
-    def _require_out_of_memory(self, error: Exception, logits: Tensor) -> None:
-        """Raise ``error`` again unless what failed on a GPU may fit the CPU's memory."""
-        if not is_out_of_memory(error) or logits.device.type == "cpu":
-            raise error
-        _log.warning("%s is out of memory; restoring the grid on the CPU", self.device)
-
-
-def _mirrored(
-    found: checkpoints.Checkpoint, asked: bool | str | Sequence[int] | None
-) -> tuple[int, ...]:
-    """Choose the axes to mirror along; an older checkpoint does not say which it has seen."""
-    if asked is None:
-        asked = found.inference.get("mirror", False)
-    if not isinstance(asked, bool | str):
-        return tuple(asked)
-    seen = found.inference.get("mirrored")
-    if seen is None:
-        return tuple(range(found.plan.spatial_dims)) if asked is True else ()
-    return mirrored_in_prediction(asked, found.plan.preprocessing.orientation, seen)
-
-
-def _check_same(first: checkpoints.Checkpoint, other: checkpoints.Checkpoint) -> None:
-    """Raise unless the logits of two checkpoints may be averaged."""
-    for name, a, b in (
-        ("labels", first.labels.to_dict(), other.labels.to_dict()),
-        ("channels", first.channels, other.channels),
-        ("preprocessing", first.plan.preprocessing, other.plan.preprocessing),
-        ("patch_size", first.plan.patch_size, other.plan.patch_size),
-        ("first stage", dict(first.cascade), dict(other.cascade)),
-    ):
-        if a != b:
-            raise InputError(
-                f"checkpoints of one run differ in their {name}, so they cannot be averaged",
-                file=other.path,
-                expected=f"{a}, as in {first.path}",
-                found=str(b),
-                remedy="give one checkpoint's own path",
-            )

@@ -21,6 +21,10 @@ from medseg.data.prepare.steps import (
 from medseg.inference.decode import RunningDecoder
 from medseg.labels import LabelScheme
 
+# A sigmoid of it is 1 - 1e-7. Were it endless, one member of an ensemble that crops could never be
+# outvoted by those that do not.
+_CERTAIN = 16.0
+
 
 def restore(logits: Tensor, record: Sequence[Step], scheme: LabelScheme) -> np.ndarray:
     """Turn logits on the prepared grid into label indices on the source's grid.
@@ -93,6 +97,24 @@ def probability_channels(
         likely = restored.sigmoid() if total is None else (restored - total).exp()
         background = k == 0 and not scheme.regions
         yield _put_back(likely.cpu().numpy(), rest, outside=float(background))
+
+
+def logit_channels(
+    logits: Tensor, record: Sequence[Step], scheme: LabelScheme
+) -> Iterator[np.ndarray]:
+    """Yield the logits themselves on the source's grid, float32 ``(*source)``, one at a time.
+
+    What was cropped away is background, as surely as a float32 probability below 1 can say it.
+
+    Raises:
+        ValueError: see `restore`.
+    """
+    resamples, rest = _split(logits, record, scheme)
+    for k, channel in enumerate(logits):
+        restored = _on_source_spacing(channel.float(), resamples)
+        # For a softmax it is enough to raise the background.
+        outside = -_CERTAIN if scheme.regions else _CERTAIN * (k == 0)
+        yield _put_back(restored.cpu().numpy(), rest, outside=outside)
 
 
 def _split(

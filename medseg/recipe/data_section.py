@@ -46,6 +46,12 @@ class Data(Section):
         description="Names of the image channels in order, or a mapping name: modality "
         "({CT: ct}); null takes them from the data set.",
     )
+    modality: Literal["auto", "ct", "mr"] = Field(
+        default="auto",
+        description="What the channels show, where data.channels maps none: ct is clipped and "
+        "scaled by the data set, mr image by image; auto goes by their names (CT). Channels named "
+        "noNorm, rescale_to_0_1 or rgb_to_0_1 stay what they ask for.",
+    )
     labels: Text | dict[str, int] | None = Field(
         default=None,
         min_length=1,

@@ -54,7 +54,7 @@ def _labels(tree: Node) -> Iterator[Problem]:
         elif value in owner:
             message = f"has the value {value}, which {owner[value]} has already"
             if _IGNORE in (name, owner[value]):
-                message += "; what is ignored cannot be a class too"
+                message += "; what is ignored cannot be a class too, and takes a value of its own"
             yield Problem(node.place, f"data.labels.{name}", message)
         owner.setdefault(value, name)
     if regions is None or not isinstance(regions.value, dict):
@@ -63,7 +63,9 @@ def _labels(tree: Node) -> Iterator[Problem]:
     for name, node in regions.value.items():
         for item in node.value if isinstance(node.value, list) else []:
             if _whole(item.value) and (item.value not in owner or item.value == 0):
+                known = ", ".join(map(str, sorted(owner.keys() - {0})))
                 message = f"unites foreground values of data.labels, {item.value} is not one"
+                message += f" of {known}"
                 yield Problem(item.place, f"data.regions.{name}", message)
 
 

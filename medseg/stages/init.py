@@ -18,6 +18,17 @@ from medseg.recipe import Recipe
 from medseg.stages import look
 from medseg.stages.reporter import Reporter
 
+# What becomes of the channels, by the base that is chosen for them.
+_SCALED = {
+    "base/ct": ("CT: clipped to the range of its labels and scaled by the data set's statistics.",),
+    "base/mr": ("MR: each image is scaled by itself.",),
+    "base/2d": ("Each picture is scaled by itself.",),
+    "base/common": (
+        "Their names decide how each is scaled: one named CT is clipped to the range of its",
+        "labels and scaled by the data set's statistics, others are scaled image by image.",
+    ),
+}
+
 
 def run(
     folder: Path,
@@ -57,7 +68,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
     scheme = dataset.labels
     ignored = {} if scheme.ignore is None else {"ignore": scheme.ignore}
     foreground = ", ".join(scheme.foreground)
-    notes = [*dataset.notes, *look.problems(found)]
+    notes, base = [*dataset.notes, *look.problems(found)], _base(found)
     lines = [
         f"# {target.stem}: segment {foreground} in {', '.join(dataset.channels)}.",
         f"#   medseg run {target}",
@@ -69,7 +80,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
         lines += textwrap.wrap(note, 96, initial_indent="# - ", subsequent_indent="#   ")
     lines += [
         "",
-        f"extends: {_base(found)}",
+        f"extends: {base}",
         "",
         "data:",
         f"  format: {dataset.format}",
@@ -79,8 +90,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
             for key, value in build.format_options(recipe).items()
             if key != "value_map"
         ],
-        "  # Channels decide the normalisation: one named CT is clipped to the range of its",
-        "  # labels and scaled by the data set's statistics, others are scaled image by image.",
+        *[f"  # {line}" for line in _SCALED[base]],
         f"  channels: {json.dumps(list(dataset.channels))}",
     ]
     if dataset.format == "brats" and dataset.preset:
@@ -127,4 +137,7 @@ def _value_map(value_map: Mapping[int, int]) -> str:
 def _base(found: Fingerprint) -> str:
     if found.spatial_dims == 2:
         return "base/2d"
-    return "base/ct" if "ct" in found.modalities else "base/mr"
+    modalities = set(found.modalities)
+    if modalities == {"ct"}:
+        return "base/ct"
+    return "base/common" if "ct" in modalities else "base/mr"

@@ -9,7 +9,7 @@ from medseg.data import formats
 from medseg.data.case import Case
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
-from medseg.inference.ensemble import Ensemble
+from medseg.inference.ensemble import Average, Ensemble
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
 from medseg.stages.predict import predict_cases
@@ -48,6 +48,7 @@ def predict(
     overwrite: bool = False,
     postprocessing: str | None = None,
     first_stage: Path | None = None,
+    average: Average | None = None,
 ) -> list[Path]:
     """Segment cases into ``output``; folds of a run are averaged, and so are several runs.
 
@@ -62,11 +63,20 @@ def predict(
         postprocessing: ``auto``: what the run, or all runs alike, have chosen; ``none``; or a file;
             ``None``: as the runs' recipes say.
         first_stage: of a single run that is a cascade, where its first stage was moved.
+        average: of several runs their ``probabilities`` (``None``) or ``logits``, see `Ensemble`.
 
     Raises:
         InputError: a case cannot be read, its mask exists already, or the runs do not fit together.
     """
     predictor: Segmenter
+    if average is not None and len(runs) == 1:
+        raise InputError(
+            "--average says what of several runs is averaged, and there is one",
+            file=runs[0],
+            expected="several runs",
+            found=f"--average {average} of one",
+            remedy="name another run with --with RUN; the folds of one run average their logits",
+        )
     if len(runs) == 1:
         predictor = Predictor.load(
             runs[0],
@@ -82,7 +92,13 @@ def predict(
             remedy="move the first stages to where their runs look for them",
         )
     else:
-        predictor = Ensemble.load(runs, device=device, trust=trust, postprocessing=postprocessing)
+        predictor = Ensemble.load(
+            runs,
+            device=device,
+            trust=trust,
+            average=average or "probabilities",
+            postprocessing=postprocessing,
+        )
     if predictor.postprocess.steps:
         report.stage("postprocess", "; ".join(map(str, predictor.postprocess.steps)))
     return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)

@@ -9,7 +9,7 @@ from typing import Any
 from medseg import build
 from medseg.planning.plan import Plan
 from medseg.planning.planner import GIVEN, Planned
-from medseg.stages import crops, inherited, inspect, plan_file
+from medseg.stages import crops, inherited, inspect, plan_file, plan_masks
 from medseg.stages.job import Job
 from medseg.stages.plan_file import PlanFile
 from medseg.stages.speed import as_speed, device_speed
@@ -60,7 +60,15 @@ def run(job: Job) -> Plan:
         # Before hours of preprocessing; afterwards the weights may be gone.
         build.check_transfer(job.recipe, final.plan, job.dataset, trust=job.trust)
     inherited.keep(job.folder.path, theirs)
-    plan_file.write(target, values, planned=planned, reasons=reasons, notes=notes, speed=speed)
+    plan_file.write(
+        target,
+        values,
+        planned=planned,
+        reasons=reasons,
+        notes=notes,
+        speed=speed,
+        masks=plan_masks.lines(job.recipe, job.folder.path),
+    )
     job.report.stage("plan", _sentence(final.plan) + (_kept(edits) if edits else ""))
     for line in _replaced(old, values, recipe):
         job.report.say(f"  {line}")

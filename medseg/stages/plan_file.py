@@ -20,6 +20,7 @@ _HEADER = """\
 """
 _RECORD = "# planned: "
 _SPEED = "# speed: "
+_MASKS = "# Masks: "
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def write(
     reasons: Mapping[str, str],
     notes: Sequence[str] = (),
     speed: Mapping[str, Any] | None = None,
+    masks: Sequence[str] = (),
 ) -> None:
     """Write ``values`` with their reasons.
 
@@ -95,6 +97,7 @@ def write(
         reasons: one line for each value.
         notes: further sentences, on what was planned as a whole.
         speed: what a fast plan was sized for; it stays, so that planning again gives the same.
+        masks: what is done to masks, in lines, see `rewrite_masks`.
     """
     lines = [*(f"# {note}" for note in notes), "plan:"]
     for key, value in values.items():
@@ -106,4 +109,23 @@ def write(
     if speed:
         footer += "# What it was sized for; planning again keeps it.\n"
         footer += _SPEED + json.dumps(dict(speed)) + "\n"
-    write_text(path, _HEADER + "\n".join(lines) + "\n" + footer)
+    text = _HEADER + "\n".join(lines) + "\n" + footer
+    write_text(path, _with_masks(text, masks))
+
+
+def rewrite_masks(path: Path, masks: Sequence[str]) -> None:
+    """Replace what a plan file says of masks; no value of the plan, and so no training, changes.
+
+    They are comments: whoever reads the plan finds the steps and their gains, and whoever changes
+    them does so in one place, ``postprocessing.yaml``.
+    """
+    text = path.read_text(encoding="utf-8")
+    wanted = _with_masks(text, masks)
+    if wanted != text:
+        write_text(path, wanted)
+
+
+def _with_masks(text: str, masks: Sequence[str]) -> str:
+    lines = [line for line in text.split("\n") if not line.startswith(_MASKS)]
+    at = lines.index("plan:") if "plan:" in lines else 0
+    return "\n".join([*lines[:at], *(_MASKS + line for line in masks), *lines[at:]])

@@ -16,7 +16,7 @@ from medseg.inference.postprocess.text import reason, to_text
 from medseg.metrics.evaluate import json_safe
 from medseg.metrics.overlap import Empty
 from medseg.recipe import load
-from medseg.stages import evaluate, predict
+from medseg.stages import evaluate, plan_masks, predict
 from medseg.stages.job import Job
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest, files_state
@@ -149,6 +149,7 @@ def _choose(job: Job, masks: Mapping[str, Path]) -> list[Trial]:
     if len(folds) == 1:
         job.report.say("  one fold alone; all of them choose more surely: medseg run --each-fold")
     job.folder.record(_STAGE, _inputs(job, masks))
+    plan_masks.refresh(job.recipe, job.folder.path)
     return trials
 
 

@@ -51,3 +51,8 @@ def test_mirrors_of_a_list_are_found():
     assert mirrored("augmentation: [{name: mirror, axes: [1]}, brightness]") == (1,)
     assert mirrored("augmentation: [mirror]") == (0, 1, 2)
     assert mirrored("augmentation: [{name: mirror, p: 0}]") == ()
+
+
+def test_a_mirror_that_names_no_axes_leaves_a_class_on_its_side():
+    assert mirrored("augmentation: [mirror]", ["lung_R"]) == (1, 2)
+    assert mirrored("augmentation: [{name: mirror, axes: [0]}]", ["lung_R"]) == (0,)

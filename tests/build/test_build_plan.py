@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from medseg import build
@@ -60,6 +62,23 @@ class TestPlan:
         planned = build.build_plan(recipe, FOUND)
         assert planned.configuration == "2d"
         assert planned.plan.patch_size.count(1) == 1
+
+    @pytest.mark.parametrize(
+        ("data", "channels", "expected"),
+        [
+            ("{}", ("CT", "T1"), ("ct", "zscore")),
+            ("{modality: ct}", ("portal venous", "0000"), ("ct", "ct")),
+            ("{modality: mr}", ("CT", "T1"), ("zscore", "zscore")),
+            ("{modality: ct}", ("noNorm", "rescale_to_0_1"), ("none", "minmax")),
+            ("{modality: ct, channels: {a: mr, b: ct}}", ("a", "b"), ("zscore", "ct")),
+        ],
+        ids=["by name", "all ct", "all mr", "what names ask for stays", "a mapping knows better"],
+    )
+    def test_a_stated_modality_speaks_for_channels_of_any_name(self, data, channels, expected):
+        two = replace(CASE, foreground=(STATS,) * 2, nonzero=(STATS,) * 2)
+        found = Fingerprint(channels, FOUND.labels, (two,) * 5, (STATS,) * 2)
+        plan = build.build_plan(load_text(f"data: {data}"), found).plan
+        assert tuple(n.scheme for n in plan.preprocessing.normalisation) == expected
 
     def test_choices_are_no_overrides(self):
         recipe = load_text("plan: {configuration: 3d_fullres, preset: fast, batch_size: 3}")

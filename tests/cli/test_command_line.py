@@ -3,6 +3,8 @@ import subprocess
 import sys
 import time
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from medseg.cli.parser import parse
@@ -103,6 +105,27 @@ def test_init_writes_a_recipe_that_validates_and_is_not_overwritten(cli, phantom
     assert cli("validate", "mine.yaml")[0] == 0
     code, _, err = cli("init", phantom, "-o", "mine.yaml")
     assert code == 2 and "--overwrite" in err
+
+
+@pytest.mark.parametrize(
+    ("channels", "base"),
+    [(["MRI"], "mr"), (["CT"], "ct"), (["CT", "T1"], "common")],
+    ids=["mr", "ct", "both"],
+)
+def test_init_chooses_the_base_by_what_the_channels_show(channels, base, cli, here):
+    for case in "ab":
+        for name, data in [
+            *[(f"images/{case}_{channel}", np.ones((9, 8, 7), np.float32)) for channel in channels],
+            (f"labels/{case}", np.tri(9, 8, dtype=np.uint8)[..., None].repeat(7, -1)),
+        ]:
+            path = here / "study" / f"{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(data, np.eye(4)), path)
+    words = ["data.image_pattern={case}_{channel}", "data.labels={organ: 1}"]
+    code, _, err = cli("init", here / "study", *words, "-o", "mine.yaml")
+    assert code == 0, err
+    assert f"extends: base/{base}\n" in (here / "mine.yaml").read_text()
+    assert cli("validate", "mine.yaml")[0] == 0
 
 
 def test_init_writes_the_preset_of_a_brats_folder(cli, here):

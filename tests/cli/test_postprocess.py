@@ -10,6 +10,8 @@ from medseg.cli import main
 from medseg.inference.postprocess import MaskStep, Postprocessor
 from medseg.inference.postprocess.file import NAME, read
 from medseg.labels import LabelScheme
+from medseg.recipe import load
+from medseg.stages import plan_file, plan_masks
 
 SPECKLED = "{name: remove_small, of: head, min_size: 40}"
 
@@ -71,6 +73,25 @@ def test_postprocess_writes_what_helps_and_scores_with_and_without(cli_json, run
     assert (run / "postprocessed" / "labels.json").is_file()
     assert not read(run / NAME).edited
     assert cli_json("postprocess", run) == found
+
+
+def test_the_plan_says_what_is_done_to_masks_and_the_training_stays_valid(
+    cli, cli_json, run, words
+):
+    before = plan_file.read(run / "plan.yaml")
+    weights = {path: path.stat().st_mtime_ns for path in run.rglob("best.ckpt")}
+    found = cli_json("postprocess", run)
+    text = (run / "plan.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("# Masks: "))
+    assert "largest component of" in line and " -> 1.0000" in line
+    assert found["steps"] and plan_file.read(run / "plan.yaml") == before
+    code, _, err = cli("run", *words, "--each-fold")
+    assert code == 0, err
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("best.ckpt")} == weights
+    # It chooses anew where masks were predicted anew, and the plan goes along.
+    said = [f"# Masks: {line}" for line in plan_masks.lines(load(run / "recipe.yaml"), run)]
+    text = (run / "plan.yaml").read_text()
+    assert said and said == [line for line in text.splitlines() if line.startswith("# Masks: ")]
 
 
 def test_an_edit_is_never_replaced_unasked(cli, cli_json, run, words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medseg.inference.decode import activate, decode
+from medseg.inference.decode import activate, activate_in_place, decode
 from medseg.labels import LabelScheme
 
 CLASSES = LabelScheme({"background": 0, "a": 1, "b": 5})
@@ -70,3 +70,11 @@ def test_probabilities_of_classes_sum_to_one():
 def test_outputs_on_another_axis_are_refused():
     with pytest.raises(ValueError, match="axis=1 for a batch"):
         decode(torch.zeros(2, 3, 4, 4), CLASSES)
+
+
+@pytest.mark.parametrize("scheme", [CLASSES, BRATS], ids=["classes", "regions"])
+def test_probabilities_in_place_are_the_same(scheme):
+    logits = (20 * torch.randn(3, 4, 5, 6)).numpy()
+    expected = activate(torch.from_numpy(logits.copy()), scheme).numpy()
+    activate_in_place(logits, scheme)
+    assert np.allclose(logits, expected, atol=1e-6)

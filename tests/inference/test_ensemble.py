@@ -59,7 +59,7 @@ def softmax(stack):
     return e / e.sum(0)
 
 
-def test_probabilities_are_averaged_not_logits(labels):
+def test_probabilities_are_averaged_unless_logits_are_asked_for(labels):
     # One member is weakly for the class, the other strongly against it, in logits.
     array = np.ones((5, 6, 7), np.float32)
     weak, strong = ([0.0, 0.0], [0.0, 0.4]), ([0.0, 0.0], [0.0, -0.3])
@@ -68,6 +68,72 @@ def test_probabilities_are_averaged_not_logits(labels):
     likely = both(array, probabilities=True)
     assert np.allclose(likely, expected[:, None, None, None], atol=1e-6)
     assert (both(array) == 3).all()
+
+
+def test_the_surer_member_decides_where_logits_are_averaged(labels):
+    array = np.ones((5, 6, 7), np.float32)
+    # Both lean to one side in probability; in logits one is a little for it, the other far against.
+    close, far = ([0.0, 0.0], [0.0, 4.0]), ([0.0, 0.0], [0.0, -6.0])
+    third = ([0.0, 0.0], [0.0, 0.5])
+    members = [member(labels, *each) for each in (close, far, third)]
+    assert (Ensemble(members)(array) == 3).all()
+    both = Ensemble(members, average="logits")
+    assert (both(array) == 0).all()
+    expected = softmax(np.mean([np.array(bias) for _, bias in (close, far, third)], axis=0))
+    likely = both(array, probabilities=True)
+    assert np.allclose(likely, expected[:, None, None, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("regions", [False, True], ids=["classes", "regions"])
+def test_averaged_logits_are_the_geometric_mean_of_probabilities(regions, volume):
+    labels = REGIONS if regions else LabelScheme({"a": 1, "b": 2})
+    members = [
+        member(labels, [1.0, 3.0, -2.0], [0.2 * i, -1.5, 1.0], spacing=spacing)
+        for i, spacing in enumerate([(1.0, 1.0, 1.0), (2.0, 1.5, 2.5), (0.8, 2.4, 2.0)])
+    ]
+    index, likely = Ensemble(members, average="logits").segment(volume, probabilities=True)
+    each = np.stack([one.predict_probabilities(volume).astype(np.float64) for one in members])
+    yes = np.exp(np.log(each).mean(0))
+    no = np.exp(np.log1p(-each).mean(0)) if regions else yes.sum(0) - yes
+    expected = yes / (yes + no)
+    assert np.allclose(likely, expected, atol=1e-5)
+    if regions:
+        decoded = np.zeros(volume.grid.shape, np.uint8)
+        for channel, value in zip(expected, REGIONS.order, strict=True):
+            decoded[channel > 0.5] = value
+        clear = (np.abs(expected - 0.5) > 1e-5).all(0)
+    else:
+        decoded = expected.argmax(0)
+        clear = np.ptp(np.sort(expected, axis=0)[-2:], axis=0) > 1e-5
+    assert np.array_equal(index[clear], decoded[clear]) and len(np.unique(index)) > 1
+
+
+def test_what_a_member_cropped_away_is_background_unless_the_others_are_as_sure(volume):
+    labels = LabelScheme({"a": 1})
+    crops = member(labels, [0.0, 0.0], [0.0, 1.0], crop="nonzero")
+    sure = [member(labels, [0.0, 0.0], [0.0, 20.0]) for _ in range(2)]
+    unsure = [member(labels, [0.0, 0.0], [0.0, 2.0]) for _ in range(2)]
+    outside = (0, 4, 5)
+    assert volume.data[(0, *outside)] == 0
+    for others, expected in ((sure, 1), (unsure, 0)):
+        both = Ensemble([crops, *others], average="logits")
+        index, likely = both.segment(volume, probabilities=True)
+        assert index[outside] == expected and np.isfinite(likely).all()
+        assert index[5, 4, 5] == 1
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_a_softmax_is_never_averaged_with_sigmoids(average):
+    plain = LabelScheme(REGIONS.values)
+    members = [member(REGIONS, [0] * 3, [0] * 3), member(plain, [0] * 4, [0] * 4)]
+    with pytest.raises(InputError, match="same labels") as error:
+        Ensemble(members, average=average)
+    assert "regions that it lacks" in error.value.found and error.value.remedy
+
+
+def test_only_logits_and_probabilities_can_be_averaged(labels):
+    with pytest.raises(ValueError, match="'votes'"):
+        Ensemble([member(labels, [0, 1], [0, 0])], average="votes")
 
 
 def test_an_ensemble_of_one_is_that_one(labels, volume):

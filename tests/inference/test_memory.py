@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from medseg.errors import InputError
-from medseg.inference.memory import is_out_of_memory, within_memory
+from medseg.inference.memory import is_out_of_memory, require_out_of_memory, within_memory
 from medseg.inference.window import SlidingWindow
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -27,6 +27,15 @@ def test_a_full_memory_is_known_by_all_its_words(error):
 def test_other_errors_are_no_full_memory():
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
     assert not is_out_of_memory(ValueError("not enough memory"))
+
+
+def test_a_full_gpu_is_a_reason_to_go_on_and_a_full_cpu_is_none(caplog):
+    full = torch.OutOfMemoryError("CUDA out of memory")
+    require_out_of_memory(full, CUDA)
+    assert "restoring the grid on the CPU" in caplog.text
+    for error, device in ((full, CPU), (RuntimeError("another"), CUDA)):
+        with pytest.raises(type(error)):
+            require_out_of_memory(error, device)
 
 
 def test_logits_go_to_the_cpu_first_and_windows_one_by_one_then():

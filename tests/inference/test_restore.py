@@ -11,7 +11,8 @@ from medseg.data.case import LabelVolume, Volume
 from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.steps import Resample
 from medseg.geometry import Grid
-from medseg.inference.restore import restore, restore_probabilities
+from medseg.inference.decode import activate
+from medseg.inference.restore import logit_channels, restore, restore_probabilities
 from medseg.labels import LabelScheme
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 
@@ -163,6 +164,18 @@ def test_what_was_cropped_away_is_background_for_certain():
     assert index[5, 5, 5] == 1
     likely = restore_probabilities(logits, prepared.record, CLASSES)
     assert likely[:, 0, 0, 0].tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("scheme", [CLASSES, REGIONS], ids=["classes", "regions"])
+def test_logits_come_back_as_those_whose_probabilities_come_back(scheme):
+    grid = oblique((14, 12, 13), (1.0, 1.5, 2.0))
+    prepared = preprocess(blob_volume(grid), plan((1.2, 1.2, 1.2)))
+    logits = smooth_logits(scheme.num_outputs, prepared.grid.shape)
+    ours = torch.from_numpy(np.stack(list(logit_channels(logits, prepared.record, scheme))))
+    likely = restore_probabilities(logits, prepared.record, scheme)
+    # Also where the crop took something away: there, but for the last digit of a probability.
+    assert np.allclose(activate(ours, scheme).numpy(), likely, atol=1e-5)
+    assert torch.isfinite(ours).all() and float(ours.max()) <= 16.0
 
 
 def test_two_dimensions_are_restored_too():

@@ -163,105 +163,48 @@ def brats(ends: Sequence[str], values: Sequence[int], *cases: str, suffix: str =
     return write
 
 
-LAYOUTS |= {
-    "brats2018": (
-        brats(OLD_ENDS, (1, 2, 4), "HGG/Brats18_2013_10_1", "LGG/Brats18_TCIA09_141_1"),
-        Found(
-            ("Brats18_2013_10_1", "Brats18_TCIA09_141_1"),
-            MRI,
-            {"NCR": 1, "ED": 2, "ET": 4},
-            OLD,
-            (2, 1, 4),
-        ),
-    ),
-    "brats2020": (
-        brats(OLD_ENDS, (1, 2, 4), "BraTS20_Training_001", "BraTS20_Training_002", suffix=".nii"),
-        Found(
-            ("BraTS20_Training_001", "BraTS20_Training_002"),
-            MRI,
-            {"NCR": 1, "ED": 2, "ET": 4},
-            OLD,
-            (2, 1, 4),
-        ),
-    ),
-    "brats2021": (
-        brats(OLD_ENDS, (1, 2, 4), "BraTS2021_00000", "BraTS2021_00002"),
-        Found(
-            ("BraTS2021_00000", "BraTS2021_00002"),
-            MRI,
-            {"NCR": 1, "ED": 2, "ET": 4},
-            OLD,
-            (2, 1, 4),
-        ),
-    ),
-    "brats2023_gli": (
-        brats(NEW_ENDS, (1, 2, 3), "BraTS-GLI-00000-000", "BraTS-GLI-00002-000"),
-        Found(
-            ("BraTS-GLI-00000-000", "BraTS-GLI-00002-000"),
-            MRI,
-            {"NCR": 1, "ED": 2, "ET": 3},
-            NEW,
-            (2, 1, 3),
-        ),
-    ),
-    "brats2023_men": (
-        brats(NEW_ENDS, (1, 2, 3), "BraTS-MEN-00004-000", "BraTS-MEN-00008-000"),
-        Found(
-            ("BraTS-MEN-00004-000", "BraTS-MEN-00008-000"),
-            MRI,
-            {"NETC": 1, "SNFH": 2, "ET": 3},
-            NEW,
-            (2, 1, 3),
-        ),
-    ),
-    "brats2023_met": (
-        brats(NEW_ENDS, (1, 2, 3), "BraTS-MET-00002-000", "BraTS-MET-00003-000"),
-        Found(
-            ("BraTS-MET-00002-000", "BraTS-MET-00003-000"),
-            MRI,
-            {"NETC": 1, "SNFH": 2, "ET": 3},
-            NEW,
-            (2, 1, 3),
-        ),
-    ),
+# Recipe: how its files end, its cases, its labels, its regions, and what decoding writes for each.
+GLIOMA_OLD = (OLD_ENDS, {"NCR": 1, "ED": 2, "ET": 4}, OLD, (2, 1, 4))
+GLIOMA = (NEW_ENDS, {"NCR": 1, "ED": 2, "ET": 3}, NEW, (2, 1, 3))
+OTHERS = (NEW_ENDS, {"NETC": 1, "SNFH": 2, "ET": 3}, NEW, (2, 1, 3))
+TREATED = {"NETC": 1, "SNFH": 2, "ET": 3, "RC": 4}
+CHILDREN = {"WT": (1, 2, 3, 4), "TC": (1, 2, 3), "ET": (1,), "CC": (3,)}
+BRATS = {
+    "brats2018": (GLIOMA_OLD, "HGG/Brats18_2013_10_1|LGG/Brats18_TCIA09_141_1"),
+    "brats2020": (GLIOMA_OLD, "BraTS20_Training_001|BraTS20_Training_002"),
+    "brats2021": (GLIOMA_OLD, "BraTS2021_00000|BraTS2021_00002"),
+    "brats2023_gli": (GLIOMA, "BraTS-GLI-00000-000|BraTS-GLI-00002-000"),
+    "brats2023_men": (OTHERS, "BraTS-MEN-00004-000|BraTS-MEN-00008-000"),
+    "brats2023_met": (OTHERS, "BraTS-MET-00002-000|BraTS-MET-00003-000"),
     "brats2023_ped": (
-        brats(NEW_ENDS, (1, 2, 3), "BraTS-PED-00002-000", "BraTS-PED-00003-000"),
-        Found(
-            ("BraTS-PED-00002-000", "BraTS-PED-00003-000"),
-            MRI,
-            {"NC": 1, "ED": 2, "ET": 3},
-            NEW,
-            (2, 1, 3),
-        ),
+        (NEW_ENDS, {"NC": 1, "ED": 2, "ET": 3}, NEW, (2, 1, 3)),
+        "BraTS-PED-00002-000|BraTS-PED-00003-000",
     ),
     "brats2024_gli": (
-        brats(
-            NEW_ENDS,
-            (1, 2, 3, 4),
-            "BraTS-GLI-02062-100",
-            "BraTS-GLI-02062-101",
-            "BraTS-GLI-00005-100",
-        ),
-        Found(
-            ("BraTS-GLI-00005-100", "BraTS-GLI-02062-100", "BraTS-GLI-02062-101"),
-            MRI,
-            {"NETC": 1, "SNFH": 2, "ET": 3, "RC": 4},
-            {**NEW, "RC": (4,)},
-            (2, 1, 3, 4),
-            {"BraTS-GLI-00005", "BraTS-GLI-02062"},
-        ),
+        (NEW_ENDS, TREATED, {**NEW, "RC": (4,)}, (2, 1, 3, 4)),
+        "BraTS-GLI-00005-100|BraTS-GLI-02062-100|BraTS-GLI-02062-101",
     ),
     "brats2024_ped": (
-        brats(NEW_ENDS, (1, 2, 3, 4), "BraTS-PED-00001-000", "BraTS-PED-00003-000"),
-        Found(
-            ("BraTS-PED-00001-000", "BraTS-PED-00003-000"),
-            MRI,
-            {"ET": 1, "NET": 2, "CC": 3, "ED": 4},
-            {"WT": (1, 2, 3, 4), "TC": (1, 2, 3), "ET": (1,), "CC": (3,)},
-            (4, 2, 1, 3),
-        ),
+        (NEW_ENDS, {"ET": 1, "NET": 2, "CC": 3, "ED": 4}, CHILDREN, (4, 2, 1, 3)),
+        "BraTS-PED-00001-000|BraTS-PED-00003-000",
     ),
 }
+# Several scans of one patient; elsewhere a case is a patient.
+PATIENTS = {"brats2024_gli": {"BraTS-GLI-00005", "BraTS-GLI-02062"}}
+
+for year, ((ends, values, regions, order), listed) in BRATS.items():
+    suffix = ".nii" if year == "brats2020" else ".nii.gz"
+    LAYOUTS[year] = (
+        brats(ends, tuple(values.values()), *names(listed), suffix=suffix),
+        Found(
+            [case.rpartition("/")[2] for case in names(listed)],
+            MRI,
+            values,
+            regions,
+            order,
+            PATIENTS.get(year, set()),
+        ),
+    )
 
 
 @layout(

@@ -264,7 +264,7 @@ def test_an_ignore_label_that_is_a_class_is_refused(write):
     assert recipe.data.labels == {"a": 1, "ignore": 2}
     assert problems(write("data: {labels: {a: 1, ignore: 1}}")) == [
         "r.yaml:1: data.labels.ignore: has the value 1, which a has already; what is ignored "
-        "cannot be a class too"
+        "cannot be a class too, and takes a value of its own"
     ]
     assert problems(write("data: {labels: {a: 1, ignore: 0}}")) == [
         "r.yaml:1: data.labels.ignore: 0 is the background, which is a class; move it with "
@@ -272,7 +272,7 @@ def test_an_ignore_label_that_is_a_class_is_refused(write):
     ]
     text = "data: {labels: {a: 1, ignore: 2}, regions: {R: [1, 2]}}"
     assert problems(write(text)) == [
-        "r.yaml:1: data.regions.R: unites foreground values of data.labels, 2 is not one"
+        "r.yaml:1: data.regions.R: unites foreground values of data.labels, 2 is not one of 1"
     ]
 
 

@@ -40,6 +40,21 @@ def test_a_broken_plan_names_the_file(tmp_path, text):
         plan_file.read(tmp_path / "plan.yaml")
 
 
+def test_what_is_done_to_masks_is_said_and_changes_no_value(tmp_path):
+    path = tmp_path / "plan.yaml"
+    write(path)
+    before = path.read_text()
+    plan_file.rewrite_masks(path, ["largest_component of liver: mean Dice 0.85 -> 0.86"])
+    text = path.read_text()
+    line = "# Masks: largest_component of liver: mean Dice 0.85 -> 0.86\n"
+    assert text.index(line) < text.index("\nplan:\n") and text.replace(line, "") == before
+    assert plan_file.read(path).values == VALUES and plan_file.read(path).edits == {}
+    plan_file.rewrite_masks(path, ["nothing"])
+    assert path.read_text() == text.replace(line, "# Masks: nothing\n")
+    plan_file.rewrite_masks(path, [])
+    assert path.read_text() == before
+
+
 def test_notes_stand_above_the_values_and_are_no_edits(tmp_path):
     path = tmp_path / "plan.yaml"
     plan_file.write(path, VALUES, planned=VALUES, reasons={}, notes=["A coarser stage exists."])

@@ -31,6 +31,11 @@ def _predict(predict: ArgumentParser) -> None:
         help="average with another run or checkpoint; may be repeated",
     )
     predict.add_argument(
+        "--average",
+        choices=("probabilities", "logits"),
+        help="what of several runs is averaged; default: probabilities",
+    )
+    predict.add_argument(
         "--first",
         type=Path,
         metavar="RUN",

@@ -31,6 +31,7 @@ def act(arguments: Namespace) -> None:
         overwrite=arguments.overwrite,
         postprocessing=arguments.postprocessing,
         first_stage=arguments.first,
+        average=arguments.average,
     )
     say.say(f"wrote {len(written)} masks into {arguments.output}")
     print_json(arguments, [str(path) for path in written])

@@ -119,6 +119,7 @@ def videos(root: Path) -> tuple[list[Video], tuple[str, ...]]:
             file=root / TRACINGS,
             expected=files.first_ten(sorted(listed)),
             found=files.first_ten(sorted(traced)),
+            remedy="take both tables from the same download",
         )
     odd = (
         ("without tracings", sorted(listed.keys() - traced.keys())),
@@ -184,5 +185,11 @@ def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError("is not a CSV file in UTF-8", file=path, found=str(error)) from error
     if not rows:
-        raise InputError("lists nothing below its header", file=path)
+        raise InputError(
+            "lists nothing below its header",
+            file=path,
+            expected=f"rows of {', '.join(wanted)}",
+            found="a header alone",
+            remedy="complete the download: without tracings there is nothing to learn from",
+        )
     return rows

@@ -84,7 +84,7 @@ def read(
     if module is not datalist or path.is_dir():
         files.require_folder(path)
     layout = module.read(path, channels=channels, options=chosen)
-    cases = sorted(_grouped(layout.cases, chosen.group_pattern), key=lambda case: case.id)
+    cases = sorted(_grouped(layout.cases, chosen.group_pattern, path), key=lambda case: case.id)
     _require_sound_ids(cases, path)
     files.require_unique(cases, source=path)
     labelled = tuple(case for case in cases if case.label is not None)
@@ -157,7 +157,9 @@ def group(
             file=inputs[0],
             expected=f"files as the format {module.NAME!r} names them: {module.LOOKED_FOR}",
         )
-    cases = sorted(_grouped(cases, chosen.group_pattern), key=lambda case: case.id)
+    cases = sorted(
+        _grouped(cases, chosen.group_pattern, inputs[0].parent), key=lambda case: case.id
+    )
     files.require_unique(cases, source=inputs[0])
     return tuple(cases)
 
@@ -202,7 +204,7 @@ def _module(name: str) -> ModuleType:
     return FORMATS[name]
 
 
-def _grouped(cases: Sequence[Case], pattern: str | None) -> list[Case]:
+def _grouped(cases: Sequence[Case], pattern: str | None, source: Path) -> list[Case]:
     if pattern is None:
         return list(cases)
     regex = compile_pattern(pattern, key="group_pattern", fields=("group",), required="group")
@@ -216,8 +218,11 @@ def _grouped(cases: Sequence[Case], pattern: str | None) -> list[Case]:
     if unfit:
         raise InputError(
             "data.group_pattern does not fit every case id",
-            expected=pattern,
-            found=files.first_ten(unfit),
+            file=source,
+            expected=f"{pattern!r}, where {{group}} is the patient, in each",
+            found=("none fits: " if not out else "") + files.first_ten(unfit),
+            remedy="say where the patient stands in the whole id, such as data.group_pattern="
+            "'{group}_*'; * is any text, ? one character",
         )
     return out
 

@@ -17,8 +17,8 @@ NAME = "postprocessing.yaml"
 Asked = str | Path | Sequence[MaskStep | Mapping[str, Any]]
 """Which postprocessing: ``auto``, ``none``, a file, or its steps."""
 
-CHOSEN, LABELS, NETWORKS = "# chosen: ", "# labels: ", "# networks: "
-"""How the lines begin that remember what was chosen, for which labels, by whose masks."""
+CHOSEN, GAINS, LABELS, NETWORKS = "# chosen: ", "# gains: ", "# labels: ", "# networks: "
+"""How the lines begin that remember what was chosen, why, for which labels, by whose masks."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class PostprocessingFile:
     Attributes:
         steps: as they stand in the file.
         chosen: the steps that were once chosen; ``None`` where nothing says so.
+        gains: what each of these brought, in words.
         labels: of what they were chosen for, as `LabelScheme.to_dict` gives it; ``None`` likewise.
         networks: of each fold whose masks chose, a digest of its network's weights.
     """
@@ -36,6 +37,7 @@ class PostprocessingFile:
     chosen: tuple[MaskStep, ...] | None = None
     labels: Mapping[str, Any] | None = None
     networks: Mapping[str, str] = field(default_factory=dict)
+    gains: tuple[str, ...] = ()
 
     @property
     def edited(self) -> bool:
@@ -73,11 +75,13 @@ def read(path: Path) -> PostprocessingFile:
         error.file = path
         raise
     labels, networks = _recorded(text, LABELS), _recorded(text, NETWORKS)
+    gains = _recorded(text, GAINS)
     return PostprocessingFile(
         steps,
         _chosen(text),
         labels if isinstance(labels, dict) else None,
         networks if isinstance(networks, dict) else {},
+        tuple(map(str, gains)) if isinstance(gains, list) else (),
     )
 
 

@@ -6,7 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 from medseg.inference.postprocess.choosing import Trial, differences, mean
-from medseg.inference.postprocess.file import CHOSEN, LABELS, NETWORKS, meaning
+from medseg.inference.postprocess.file import (
+    CHOSEN,
+    GAINS,
+    LABELS,
+    NETWORKS,
+    PostprocessingFile,
+    meaning,
+)
 from medseg.inference.postprocess.steps import MaskStep
 from medseg.labels import LabelScheme
 
@@ -16,9 +23,11 @@ _HEADER = """\
 """
 _FOOTER = """\
 
-# The lines below remember what was chosen, so that edits are known as edits, for which labels, and
-# by masks of which weights.
+# The lines below remember what was chosen, so that edits are known as edits, what each step
+# brought, for which labels it was chosen, and by masks of which weights.
 """
+# In a class's name these would end a comment: to YAML they are line breaks.
+_BREAKS = str.maketrans({"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"})
 # A class that changes by less is not named, and a step by which none changes more is not listed.
 _VISIBLE = 5e-5
 
@@ -60,11 +69,24 @@ def to_text(
         lines += [f"#   {unseen} by which no class changes in four digits"] if unseen else []
     record = [
         CHOSEN + json.dumps([trial.step.to_dict() for trial in kept], ensure_ascii=False),
+        GAINS + json.dumps([reason(trial) for trial in kept], ensure_ascii=False),
         LABELS + json.dumps(meaning(scheme.to_dict()), ensure_ascii=False),
     ]
     if networks:
         record.append(NETWORKS + json.dumps(networks))
-    return _HEADER + "\n".join(lines) + "\n" + _FOOTER + "\n".join(record) + "\n"
+    text = _HEADER + "\n".join(lines) + "\n" + _FOOTER + "\n".join(record) + "\n"
+    return text.translate(_BREAKS)
+
+
+def summary(found: PostprocessingFile) -> list[str]:
+    """Say of each step of a file what it brought where it was chosen, in a line."""
+    if not found.steps:
+        return ["nothing" + ("" if found.edited else ": no step that was tried improves the Dice")]
+    known = dict(zip(found.chosen or (), found.gains, strict=False))
+    return [
+        f"{step}: {known.get(step, 'written by hand, what it brings was not measured')}"
+        for step in found.steps
+    ]
 
 
 def reason(trial: Trial) -> str:

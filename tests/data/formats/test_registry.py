@@ -119,7 +119,10 @@ def test_a_group_pattern_must_fit_every_id(tmp_path):
         touch(tmp_path / f"labels/{name}.nii.gz")
     with pytest.raises(InputError, match="group_pattern") as error:
         formats.read(tmp_path, labels={"x": 1}, options={"group_pattern": "{group}_?"})
-    assert error.value.found == "odd"
+    assert error.value.found == "odd" and error.value.file == tmp_path
+    with pytest.raises(InputError, match="group_pattern") as error:
+        formats.read(tmp_path, labels={"x": 1}, options={"group_pattern": "scan{group}"})
+    assert error.value.found == "none fits: odd, p1_a, p1_b" and error.value.remedy
 
 
 def test_grouping_names_inputs_that_are_missing(tmp_path):

@@ -51,6 +51,14 @@ def test_what_is_written_is_read_and_says_what_each_step_brought(file, organs):
     assert reason(TRIALS[2]) == "mean Dice 0.8550 -> 0.8550"
 
 
+def test_a_line_break_of_yaml_in_a_name_breaks_no_line(tmp_path):
+    name = "odd\u2028name"
+    step, scheme = MaskStep("fill_holes", name), LabelScheme({"background": 0, name: 1})
+    trial = Trial(step, {name: 0.1}, {name: 0.2}, True)
+    (tmp_path / NAME).write_text(to_text([trial], scheme, cases="a case"))
+    assert read_for(tmp_path / NAME, scheme) == (step,)
+
+
 def test_the_file_is_a_fragment_of_a_recipe(file):
     recipe = load_text(file.read_text())
     assert [step.model_dump() for step in recipe.inference.postprocessing] == [
