@@ -28,6 +28,7 @@ from medseg.build.trainer import build_loggers, build_trainer, seed_everything
 from medseg.build.transfer import check as check_transfer
 from medseg.build.transfer import inheritance, plan_values, with_inherited
 from medseg.build.transfer import start as start_transfer
+from medseg.build.written import is_to_be_written
 
 __all__ = [
     "build_data",
@@ -47,6 +48,7 @@ __all__ = [
     "guidance_of",
     "inheritance",
     "input_channels",
+    "is_to_be_written",
     "other_network",
     "plain",
     "plan_overrides",

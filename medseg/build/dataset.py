@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medseg.build import written
 from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.data.formats import echonet
@@ -20,9 +21,20 @@ def plain(section: Any) -> dict[str, Any]:
 
 
 def build_dataset(
-    recipe: Recipe, run_dir: Path, *, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe,
+    run_dir: Path,
+    *,
+    few: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Read the data set; phantoms, and frames of videos, are written into the run folder first.
+
+    Args:
+        recipe: says where the data are, and of which layout.
+        run_dir: the run's folder.
+        few: write only so many phantoms, or frames of so many videos, to see what they are like:
+            the other cases have the files of these.
+        progress: told how many of how many are written.
 
     Raises:
         InputError: the folder is missing, or is not what the recipe says.
@@ -30,7 +42,8 @@ def build_dataset(
     data = recipe.data
     root, layout = data.root, data.format
     if layout == "phantom":
-        root, layout = str(_phantom(recipe, run_dir, progress)), "auto"
+        root = str(written.phantom(recipe, run_dir, few=few, progress=progress))
+        layout = "auto"
     if root is None:
         raise InputError(
             "the recipe does not say where the data are",
@@ -39,8 +52,9 @@ def build_dataset(
         )
     channels, labels = data.channels, data.labels
     notes: tuple[str, ...] = ()
-    if videos := _of_videos(Path(root), layout):
-        root, notes = _frames(Path(root), run_dir, progress)
+    if videos := written.of_videos(Path(root), layout):
+        folder, notes = written.frames(Path(root), run_dir, few=few, progress=progress)
+        root = str(folder)
         layout, labels = "datalist", labels or echonet.LABELS
     try:
         found = formats.read(
@@ -54,7 +68,11 @@ def build_dataset(
     except InputError as error:  # labels and regions that contradict each other lie in no file
         error.file = error.file or recipe.at("data", "regions")
         raise
-    return replace(found, format=echonet.NAME, notes=(*notes, *found.notes)) if videos else found
+    if videos:
+        return replace(found, format=echonet.NAME, notes=(*notes, *found.notes))
+    if few is not None and data.phantom is not None and data.format == "phantom":
+        return written.as_many(found, data.phantom.cases)
+    return found
 
 
 def format_options(recipe: Recipe) -> dict[str, Any]:
@@ -76,37 +94,5 @@ def format_options(recipe: Recipe) -> dict[str, Any]:
 
 def portable_options(recipe: Recipe) -> dict[str, Any]:
     """Return `format_options` without what comes from the environment: checkpoints travel."""
-    written = recipe.to_dict()["data"]
-    return {k: v for k, v in format_options(recipe).items() if "${" not in str(written[k])}
-
-
-def _of_videos(root: Path, layout: str) -> bool:
-    if layout == "auto":
-        return root.is_dir() and echonet.recognise(root) is not None
-    return layout == echonet.NAME
-
-
-def _frames(
-    root: Path, run_dir: Path, progress: Callable[[int, int], None] | None
-) -> tuple[str, tuple[str, ...]]:
-    from medseg.data.prepare.echonet import extract, state_of
-
-    folder = run_dir / f"{echonet.NAME}_{state_of(root)}"
-    notes = extract(root, folder, progress=progress)
-    return str(folder), notes
-
-
-def _phantom(recipe: Recipe, run_dir: Path, progress: Callable[[int, int], None] | None) -> Path:
-    phantom = recipe.data.phantom
-    if phantom is None:
-        raise InputError(
-            "data.format is phantom, but data.phantom does not say which",
-            file=recipe.at("data"),
-            remedy="add data.phantom={kind: mr}",
-        )
-    from medseg.data import phantoms  # imports SciPy: half a second that real data need not wait
-
-    folder = run_dir / f"phantom_{phantom.kind}_{phantom.cases}_{phantom.seed}"
-    return phantoms.ensure(
-        phantom.kind, folder, cases=phantom.cases, seed=phantom.seed, progress=progress
-    )
+    stated = recipe.to_dict()["data"]
+    return {k: v for k, v in format_options(recipe).items() if "${" not in str(stated[k])}

@@ -42,14 +42,13 @@ def train(arguments: Namespace) -> None:
             remedy="train the first stage by --first-stage, with them or without, then go on from "
             f"it: {shlex.join(build.first_is_trained(recipe))}",
         )
-    _refuse_each_of_one(arguments, recipe)
     # What is wrong with the second stage is said before the first is trained, not hours later.
     if arguments.ray is None:
         build.check_device(recipe)
     with open_job(arguments) as job:
         report = job.report
     first = _of(arguments, recipe)
-    first.overwrite = False
+    first.overwrite, first.extend = False, None
     if arguments.overwrite:
         with open_job(Namespace(**{**vars(first), "overwrite": True})) as job:
             first.overwrite = job.folder.other
@@ -83,7 +82,6 @@ def alone(arguments: Namespace) -> Iterator[Namespace]:
             f"medseg run {shlex.quote(f'{build.first_folder(recipe)}/recipe.yaml')} data.fold=0 "
             "--extend AMOUNT",
         )
-    _refuse_each_of_one(arguments, recipe)
     first = _of(arguments, recipe)
     first.each_fold = recipe.cascade.out_of_fold
     with _in_its_words(arguments, recipe):
@@ -104,16 +102,6 @@ def _train(first: Namespace, recipe: Recipe) -> None:
         return
     with open_job(first) as job:
         run.run(job)
-
-
-def _refuse_each_of_one(arguments: Namespace, recipe: Recipe) -> None:
-    if arguments.each_fold and not recipe.cascade.out_of_fold:
-        raise InputError(
-            "--each-fold trains every fold of the first stage, so that none need predict what it "
-            "was trained on",
-            found="cascade.out_of_fold: false",
-            remedy="leave one of the two out",
-        )
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from medseg.atomic import write_text
 from medseg.data.case import Dataset
 from medseg.data.splits import Split
 from medseg.errors import InputError
-from medseg.inference.ensemble import Ensemble
 from medseg.inference.postprocess.file import NAME
 from medseg.metrics.compare import compare_metrics
 from medseg.recipe import load
 from medseg.stages import compare, evaluate, postprocess_choice
 from medseg.stages.masks import existing
-from medseg.stages.predict import predict_cases
+from medseg.stages.pairs import pairing
 from medseg.stages.reporter import Reporter
 from medseg.stages.splits import recorded_splits
 
@@ -39,7 +37,8 @@ def run(
     """Rank runs and pairs of runs by their cross-validated mean Dice, and write ``choice.json``.
 
     A pair is scored on masks that fold by fold its two networks make together of the cases that
-    neither of them has seen. nnU-Net chooses among its configurations like this (F. Isensee et al.,
+    neither of them has seen; a cascade goes on from what its own first stage says of them, which
+    has not seen them either. nnU-Net chooses among its configurations like this (F. Isensee et al.,
     Nature Methods 18, 2021). The best of many candidates looks a little better than it is.
 
     Args:
@@ -67,21 +66,13 @@ def run(
     for path in runs:
         _require_every_fold(path, scores[(path,)], splits)
     dataset = build.build_dataset(load(str(runs[0] / "recipe.yaml"), trust=trust), runs[0])
+    paired = pairing(runs, dataset, splits, device=device, trust=trust)
     folders: dict[Runs, Path] = {}
     for i, j in combinations(range(len(runs)), 2):
         pair = (runs[i], runs[j])
         folder = folders[pair] = output / f"{i}_{runs[i].name}+{j}_{runs[j].name}"
-        cases = _guided(dataset, pair, trust=trust).cases
         report.stage("ensemble", f"{pair[0]} with {pair[1]}")
-        for fold, split in enumerate(splits):
-            both = Ensemble.load(
-                [path / f"fold_{fold}" for path in pair],
-                device=device,
-                trust=trust,
-                postprocessing="none",
-            )
-            held_out = [case for case in cases if case.id in split["val"]]
-            predict_cases(both, held_out, folder, report=report, overwrite=True)
+        paired.predict(pair, folder, report=report)
         scores[pair] = _score(folder, dataset, splits, like=scores[(runs[0],)])
     ranked = sorted(scores, key=lambda runs: (-_dice(scores[runs]), len(runs)))
     (output / NAME).unlink(missing_ok=True)  # of an earlier choice
@@ -152,37 +143,6 @@ def _choice(
 
 def _dice(metrics: Mapping[str, Any]) -> float:
     return metrics["mean"]["dice"] or 0.0
-
-
-def _guided(dataset: Dataset, runs: Runs, *, trust: tuple[str, ...]) -> Dataset:
-    """Give the cases what the first stage of a cascade has found while it had not seen them."""
-    firsts = {}
-    for path in runs:
-        recipe = load(str(path / "recipe.yaml"), [f"run_dir={json.dumps(str(path))}"], trust=trust)
-        if recipe.cascade.first is not None:
-            firsts[path] = build.first_folder(recipe).resolve()
-    if len(set(firsts.values())) > 1:
-        raise InputError(
-            "cascades that go on from different first stages cannot be paired here",
-            file=list(firsts)[1],
-            expected=f"{firsts[runs[0]]}, as {runs[0]}",
-            found=str(firsts[runs[1]]),
-            remedy="leave one of them out; medseg predict --with averages them on new images",
-        )
-    for first in firsts.values():
-        masks = existing(first / "predictions", dataset.cases)
-        lost = [case.id for case in dataset.cases if case.id not in masks]
-        if lost:
-            # Made anew, they would come from all folds, of which most have seen the case.
-            raise InputError(
-                "predictions of held-out cases are gone, from which a cascade goes on",
-                file=first / "predictions",
-                found=f"no mask of {lost[0]}, and of {len(lost) - 1} other cases",
-                remedy=f"medseg run {shlex.quote(str(first / 'recipe.yaml'))} --each-fold",
-            )
-        cases = tuple(replace(case, guide=masks[case.id]) for case in dataset.cases)
-        return replace(dataset, cases=cases)
-    return dataset
 
 
 def _score(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +10,13 @@ from medseg import build
 from medseg.data.case import Case, Dataset
 from medseg.data.prepare.sources import file_digest
 from medseg.errors import InputError
-from medseg.labels import LabelScheme
 from medseg.planning.guidance import Guidance
-from medseg.stages import inspect
+from medseg.stages import first_stage
 from medseg.stages.job import Job
 from medseg.stages.masks import existing
+from medseg.stages.names import some
 from medseg.stages.run_folder import digest, files_state
 from medseg.stages.splits import recorded_splits
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Guides:
             raise InputError(
                 "the first stage was trained on cases that are held out here",
                 file=self.first / "splits.json",
-                found=_named(seen),
+                found=some(seen),
                 remedy=f"hold out the same: data.splits={self.first / 'splits.json'}",
             )
 
@@ -78,88 +75,20 @@ def find(job: Job) -> Guides | None:
     if guidance is None:
         return None
     first = build.first_folder(job.recipe)
-    _check(job, first)
+    first_stage.require_same_data(job.recipe, job.dataset)
     held_out = existing(first / "predictions", job.dataset.cases)
     if not job.recipe.cascade.out_of_fold:
         masks = _of_one_fold(job, first, held_out)
     else:
         masks = held_out
-        _require_all(job, first, masks)
+        first_stage.require_every_mask(job.recipe, job.dataset, masks)
     unseen = {case for case, path in masks.items() if path == held_out.get(case)}
     return Guides(first, masks, guidance, unseen)
 
 
-def _check(job: Job, first: Path) -> None:
-    """Make sure that the first stage is of the same data, labels and channels."""
-    if first.resolve() == job.folder.path.resolve():
-        raise InputError(
-            "a run cannot be its own first stage",
-            file=job.recipe.at("cascade", "first"),
-            found=f"cascade.first and run_dir are both {first}",
-            remedy="name the folder of another run, or lowres or coarse, which are trained here",
-        )
-    found = inspect.read(first / "fingerprint.json")
-    if found is None:
-        raise InputError(
-            "the first stage of this cascade is not trained",
-            file=first,
-            expected="a run folder with predictions of the cases that its folds held out",
-            found=None if (first / "recipe.yaml").is_file() else "no run",
-            remedy=_command(job, first),
-        )
-    dataset = job.dataset
-    other = "a first stage of the same labels and channels, or another cascade.first"
-    values = dict(LabelScheme.from_dict(found.labels).values)
-    if values != dict(dataset.labels.values):
-        raise InputError(
-            "the first stage was trained for other labels",
-            file=first,
-            expected=str(dict(dataset.labels.values)),
-            found=str(values),
-            remedy=other,
-        )
-    if [c.casefold() for c in found.channels] != [c.casefold() for c in dataset.channels]:
-        raise InputError(
-            "the first stage was trained on other channels",
-            file=first,
-            expected=", ".join(dataset.channels),
-            found=", ".join(found.channels),
-            remedy=other,
-        )
-    strange = sorted({case.id for case in dataset.cases} - {case.id for case in found.cases})
-    if strange:
-        raise InputError(
-            "the first stage was trained on another data set",
-            file=first,
-            expected=f"the {len(dataset.cases)} cases of {dataset.root}",
-            found=f"it does not know {_named(strange)}",
-            remedy="another cascade.first, or lowres or coarse, which are trained on these data",
-        )
-
-
-def _require_all(job: Job, first: Path, masks: Mapping[str, Path]) -> None:
-    missing = [case.id for case in job.dataset.cases if case.id not in masks]
-    if not missing:
-        return
-    splits = recorded_splits(first)
-    folds = [i for i, split in enumerate(splits) if set(missing) & set(split["val"])]
-    never = sorted(set(missing) - {case for split in splits for case in split["val"]})
-    if splits and never:
-        raise InputError(
-            "no fold of the first stage holds out these cases",
-            file=first / "splits.json",
-            found=_named(never),
-            remedy="cross-validate it (data.folds), or accept predictions of cases that it was "
-            "trained on: cascade.out_of_fold=false",
-        )
-    raise InputError(
-        "the first stage has not predicted every case that it held out",
-        file=first / "predictions",
-        expected=f"masks of all {len(job.dataset.cases)} cases, from every fold",
-        found=f"none of {_named(missing)}"
-        + (f"; missing: {', '.join(f'fold {i}' for i in folds)}" if folds else ""),
-        remedy=_command(job, first, folds),
-    )
+def folder_of(job: Job) -> Path:
+    """Return the folder of the masks that one fold's network made for this job's fold."""
+    return job.folder / "guides" / job.folder.fold.name
 
 
 def _of_one_fold(job: Job, first: Path, held_out: Mapping[str, Path]) -> dict[str, Path]:
@@ -169,16 +98,11 @@ def _of_one_fold(job: Job, first: Path, held_out: Mapping[str, Path]) -> dict[st
     from medseg.inference.predictor import Predictor
     from medseg.stages.predict import predict_cases
 
-    fold = f"fold_{job.recipe.data.fold}"
-    if not (first / fold).is_dir():
-        raise InputError(
-            "the first stage has not trained this fold",
-            file=first / fold,
-            remedy=_command(job, first),
-        )
+    first_stage.require_fold(job.recipe)
+    fold = job.folder.fold.name
     own = _held_out_by(first, job.recipe.data.fold)
     masks = {case: path for case, path in held_out.items() if case in own}
-    target, (file, *_) = job.folder / "guides" / fold, checkpoint.find(first / fold)
+    target, (file, *_) = folder_of(job), checkpoint.find(first / fold)
     stage, inputs = f"guides {fold}", digest(files_state([file]))
     rest = [case for case in job.dataset.cases if case.id not in masks]
     if not job.folder.is_current(stage, inputs):
@@ -203,17 +127,3 @@ def _of_one_fold(job: Job, first: Path, held_out: Mapping[str, Path]) -> dict[st
 def _held_out_by(first: Path, fold: int | str) -> set[str]:
     splits = recorded_splits(first)
     return set(splits[fold]["val"]) if isinstance(fold, int) and fold < len(splits) else set()
-
-
-def _command(job: Job, first: Path, folds: Sequence[int] = ()) -> str:
-    if build.trains_first(job.recipe):
-        return "medseg run RECIPE, which trains the first stage as well"
-    if not (first / "recipe.yaml").is_file():
-        return "cascade.first=RUN, the folder of a trained run; or lowres or coarse, trained here"
-    each = f"data.fold={folds[0]}" if len(folds) == 1 else "--each-fold"
-    return f"medseg run {shlex.quote(str(first / 'recipe.yaml'))} {each}"
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _MOST_NAMES} more" if len(ids) > _MOST_NAMES else ""
-    return ", ".join(ids[:_MOST_NAMES]) + more

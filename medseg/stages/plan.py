@@ -18,7 +18,7 @@ from medseg.stages.speed import as_speed, device_speed
 def run(job: Job) -> Plan:
     """Write the plan; values that a person edited in it are kept."""
     # First: a first stage that is missing is known before the images are read.
-    left = crops.run(job)
+    left = crops.to_plan_for(job)
     found = inspect.run(job)
     target = job.folder / "plan.yaml"
     old = plan_file.read(target)

@@ -15,6 +15,7 @@ _ARTEFACTS = (
     "plan.yaml",
     "device.yaml",
     "inherited.json",
+    "crops.json",
     "stages.json",
     "metrics.json",
     "splits.json",

@@ -12,6 +12,7 @@ from typing import Any
 
 from medseg.atomic import is_temporary, locked, sweep, write_text
 from medseg.build.cascade import FIRST
+from medseg.build.written import is_written
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 from medseg.stages.replaced import Replaced, artefacts
@@ -102,7 +103,7 @@ class RunFolder:
 
     def _begun(self) -> bool:
         """Say whether any stage has left something; a run that failed at its first step has not."""
-        passing = ("recipe.yaml", "splits.json")
+        passing = ("recipe.yaml", "splits.json", "crops.json")
         return any(path.name not in passing for path in artefacts(self.path))
 
     @contextmanager
@@ -157,7 +158,7 @@ class RunFolder:
 
 def _expected(path: Path) -> bool:
     """Tell what may lie in the folder of a run that has not begun."""
-    return is_temporary(path) or (path.name == FIRST and path.is_dir())
+    return is_temporary(path) or (path.name == FIRST and path.is_dir()) or is_written(path)
 
 
 def digest(*parts: Any) -> str:

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from medseg.cli import main
-from medseg.stages import choose
+from medseg.stages import choose, pairs
 
 FOLDS = "data.folds=2"
 
@@ -44,21 +44,26 @@ def test_a_pair_predicts_each_case_with_networks_that_have_not_seen_it(runs, tmp
     splits = json.loads((runs / "fine" / "splits.json").read_text())
     asked = []
 
-    def load(paths, **_):
-        asked.append([path.name for path in paths])
-        return len(asked) - 1
+    def predict(both, cases, *_, **__):
+        asked.append(both)
+        assert sorted(case.id for case in cases) == splits[both]["val"]
 
-    def predict(fold, cases, *_, **__):
-        assert sorted(case.id for case in cases) == splits[fold]["val"]
+    def load(paths, *, device, **_):
+        fold = int(paths[0].name.removeprefix("fold_"))
+        assert [path.name for path in paths] == [f"fold_{fold}"] * 2
+        return Networks(fold)
 
-    monkeypatch.setattr(choose.Ensemble, "load", load)
-    monkeypatch.setattr(choose, "predict_cases", predict)
+    class Networks(int):
+        members = (None, None)
+
+    monkeypatch.setattr(pairs.Ensemble, "load", load)
+    monkeypatch.setattr(pairs, "predict_cases", predict)
     monkeypatch.setattr(
         choose, "_score", lambda *_, **__: json.loads((runs / "fine" / "metrics.json").read_text())
     )
     paths = [runs / "fine", runs / "coarse"]
     found = choose.run(paths, tmp_path / "out", report=choose.Reporter(quiet=True))
-    assert asked == [["fold_0", "fold_0"], ["fold_1", "fold_1"]]
+    assert asked == [0, 1]
     # As good as the best single run, a pair is not worth its price.
     assert len(found["best"]) == 1 and found["gain"] is None and "--with" not in found["command"]
 

@@ -44,7 +44,7 @@ def test_a_budget_too_short_for_a_validation_is_refused(rows, recipe):
 
 def test_a_budget_without_a_single_step_is_refused(rows, recipe, monkeypatch):
     guess = Forecast(40.0, 0, 1.0, 2.0, 30.0, 33.0, 0.5)
-    monkeypatch.setattr("medseg.stages.preflight.forecast", lambda *_: guess)
+    monkeypatch.setattr("medseg.stages.dry_look.forecast", lambda *_: guess)
     code, found, err = rows(recipe, "trainer.steps=null", "trainer.budget=30")
     assert code == 2 and not found["budget"]["fits"]
     assert "about 0 steps" in found["budget"]["there"] and "trainer.budget=43s" in err
@@ -52,7 +52,7 @@ def test_a_budget_without_a_single_step_is_refused(rows, recipe, monkeypatch):
 
 def test_epochs_keep_their_steps_where_batches_are_halved(rows, recipe, monkeypatch):
     halved = Fitted(Load((16, 16, 16), 1, 2), Measured(0.1, 0.04, 1000))
-    monkeypatch.setattr("medseg.stages.preflight.fit_to_device", lambda *_, **__: halved)
+    monkeypatch.setattr("medseg.stages.dry_look.fit_to_device", lambda *_, **__: halved)
     code, found, err = rows(recipe, "trainer.steps=null", "trainer.epochs=3")
     assert code == 0, err
     # Of six cases four are trained on, two a step.
@@ -60,21 +60,21 @@ def test_epochs_keep_their_steps_where_batches_are_halved(rows, recipe, monkeypa
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(rows, recipe, monkeypatch):
-    monkeypatch.setattr("medseg.stages.preflight.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("medseg.stages.needs.free_bytes", lambda folder: 1000)
     code, found, err = rows(recipe)
     assert code == 2 and not found["disk"]["fits"]
     assert "run_dir=FOLDER" in err and "Traceback" not in err
 
 
 def test_cases_that_fill_the_memory_are_refused_with_where_to_put_them(rows, recipe, monkeypatch):
-    monkeypatch.setattr("medseg.stages.preflight.memory_available", lambda: 600_000)
+    monkeypatch.setattr("medseg.stages.needs.memory_available", lambda: 600_000)
     code, found, err = rows(recipe, "data.cache=ram")
     assert code == 2 and not found["memory"]["fits"]
     assert "memory: does not fit" in err
 
 
 def test_a_step_that_does_not_fit_names_the_setting_that_does(rows, recipe, monkeypatch):
-    monkeypatch.setattr("medseg.stages.preflight.free_memory", lambda device: 3_000_000)
+    monkeypatch.setattr("medseg.stages.dry_look.free_memory", lambda device: 3_000_000)
     code, found, err = rows(recipe, "plan.features=[16, 32]", "plan.batch_size=32")
     assert code == 2 and not found["training step"]["fits"]
     assert "plan." in err and "GiB" in err

@@ -27,6 +27,22 @@ def recipe(tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.parametrize(
+    "name", ["phantom_mr_30_0", ".phantom_mr_30_0.x_2ab.partial", "echonet_0123abcd", "first"]
+)
+def test_what_was_written_before_a_run_began_is_no_hindrance(recipe, tmp_path, name):
+    (tmp_path / "runs" / "r" / name / "frames").mkdir(parents=True)
+    start(recipe())
+    assert (tmp_path / "runs" / "r" / "recipe.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", ["echonet_data", "my_phantom_1", "images"])
+def test_a_folder_of_somebody_else_is_left_alone(recipe, tmp_path, name):
+    (tmp_path / "runs" / "r" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        start(recipe())
+
+
 def begun(folder):
     (folder / "fingerprint.json").write_text("{}")
     return folder

@@ -30,10 +30,12 @@ def _preflight(arguments: Namespace) -> None:
         InputErrors: something does not fit.
     """
     from medseg import build
+    from medseg.cli.first_stage import nothing_to_gain
     from medseg.cli.trusted import trusted
     from medseg.errors import InputErrors
+    from medseg.planning.configurations import NoLowResolution
     from medseg.recipe import check_trusted, load
-    from medseg.stages import inherited, preflight
+    from medseg.stages import inherited, need, preflight
     from medseg.stages.run_folder import RunFolder
 
     trust = trusted(arguments)
@@ -42,10 +44,19 @@ def _preflight(arguments: Namespace) -> None:
         check_trusted(recipe, trust=trust)
     recipe = build.with_inherited(recipe, inherited.of(recipe, Path(recipe.run_dir)))
     speak = reporter(arguments)
-    needs = preflight.run(recipe, RunFolder(recipe).path, trust=trust, say=speak.say)
-    rows = [(need.name, need.need, need.there, need.verdict) for need in needs]
+    folder, first = RunFolder(recipe).path, None
+    if build.trains_first(recipe):
+        words = [*arguments.overrides, *build.first_overrides(recipe)]
+        RunFolder(first := load(arguments.recipe, words, trust=trust))
+    try:
+        needs = preflight.run(recipe, folder, first=first, trust=trust, say=speak.say)
+    except NoLowResolution as error:
+        if first is None:
+            raise
+        raise nothing_to_gain(error, recipe) from error
+    rows = [(n.name, n.need, n.there, n.verdict) for n in needs]
     speak.table("", ("what", "needed", "there is", "verdict"), rows)
-    print_json(arguments, preflight.to_json(needs))
-    found = preflight.problems(needs)
+    print_json(arguments, need.to_json(needs))
+    found = need.problems(needs)
     if found:
         raise InputErrors(found)

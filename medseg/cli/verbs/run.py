@@ -52,6 +52,14 @@ def _refuse_a_fold(arguments: Namespace) -> None:
             found=" ".join(named) or "data.fold: all",
             remedy="leave one of the two out",
         )
+    if recipe.cascade.first is not None and not recipe.cascade.out_of_fold:
+        raise InputError(
+            "--each-fold needs every fold of the first stage, so that none need predict what it "
+            "was trained on",
+            file=recipe.at("cascade", "out_of_fold"),
+            found="cascade.out_of_fold: false",
+            remedy="leave one of the two out",
+        )
 
 
 def _refuse_extension(arguments: Namespace) -> None:

@@ -12,13 +12,18 @@ import numpy as np
 from medseg.atomic import cannot_write, replacing
 from medseg.data.formats.echonet import LIST, LOOKED_FOR, TRACINGS, Chord, Video, videos
 from medseg.data.prepare.video import grey_frames
+from medseg.data.splits import evenly
 from medseg.errors import InputError
 
 FRAMES = "frames.csv"
 
 
 def extract(
-    root: Path, folder: Path, *, progress: Callable[[int, int], None] | None = None
+    root: Path,
+    folder: Path,
+    *,
+    few: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[str, ...]:
     """Cut the traced frames out of the videos and draw their masks.
 
@@ -28,6 +33,8 @@ def extract(
     Args:
         root: EchoNet-Dynamic's folder.
         folder: where to; made if it is not there.
+        few: cut only so many videos, to see what they are like; the list then names their pictures
+            for the frames of the others, too. For a folder that nothing is trained from.
         progress: called with (videos done, videos in all).
 
     Returns:
@@ -41,17 +48,25 @@ def extract(
     target = folder / FRAMES
     if target.is_file():
         return notes
-    rows: list[tuple[str, ...]] = []
-    for done, video in enumerate(found):
+    some = found if few is None else evenly(found, few)
+    pictures: dict[str, list[tuple[str, str]]] = {}
+    for done, video in enumerate(some):
         if progress is not None:
-            progress(done, len(found))
-        rows += _write(video, folder)
+            progress(done, len(some))
+        pictures[video.name] = _write(video, folder)
+    stand_in = next(iter(pictures.values()))
+    rows = [
+        (_name(video, number), *shown[i % len(shown)], video.name, video.split)
+        for video in found
+        for shown in (pictures.get(video.name, stand_in),)
+        for i, number in enumerate(sorted(video.tracings))
+    ]
     with replacing(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("id", "image", "label", "group", "split"))
         table.writerows(rows)
     if progress is not None:
-        progress(len(found), len(found))
+        progress(len(some), len(some))
     return notes
 
 
@@ -103,10 +118,15 @@ def inside_polygon(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
     return odd | outline
 
 
-def _write(video: Video, folder: Path) -> list[tuple[str, ...]]:
+def _name(video: Video, number: int) -> str:
+    return f"{video.name}_{number:03d}"
+
+
+def _write(video: Video, folder: Path) -> list[tuple[str, str]]:
+    """Write a video's traced frames and their masks; return their paths within the folder."""
     from PIL import Image
 
-    rows = []
+    written = []
     pictures = grey_frames(video.path, video.tracings)
     for number, chords in sorted(video.tracings.items()):
         if len(chords) < 4:
@@ -125,8 +145,8 @@ def _write(video: Video, folder: Path) -> list[tuple[str, ...]]:
                 expected=f"x below {mask.shape[1]}, y below {mask.shape[0]}",
                 found=f"chords such as {chords[1]}",
             )
-        name = f"{video.name}_{number:03d}"
-        paths = [f"{part}/{name}.png" for part in ("frames", "masks")]
+        name = _name(video, number)
+        paths = f"frames/{name}.png", f"masks/{name}.png"
         try:
             for path, array in zip(paths, (pictures[number], mask), strict=True):
                 # Not flushed one by one: until the list is there, all of them are made anew.
@@ -134,5 +154,5 @@ def _write(video: Video, folder: Path) -> list[tuple[str, ...]]:
                 Image.fromarray(array).save(folder / path)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        rows.append((name, *paths, video.name, video.split))
-    return rows
+        written.append(paths)
+    return written

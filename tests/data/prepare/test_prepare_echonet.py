@@ -138,3 +138,14 @@ def test_a_folder_without_the_tables_is_refused(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="not EchoNet-Dynamic's folder"):
         state_of(tmp_path)
+
+
+def test_a_few_videos_stand_for_all(echonet_data, tmp_path):
+    root = echonet_data.write()
+    extract(root, tmp_path / "all")
+    extract(root, tmp_path / "few", few=1)
+    every, few = (formats.read(tmp_path / name, labels=LABELS) for name in ("all", "few"))
+    assert len(list((tmp_path / "few" / "frames").iterdir())) == 2
+    assert few.splits == every.splits
+    assert [(c.id, c.group) for c in few.cases] == [(c.id, c.group) for c in every.cases]
+    assert {c.images[0].name for c in few.cases} == {"0XA1_002.png", "0XA1_005.png"}
