@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -14,6 +14,8 @@ from medseg.planning.memory import plain_activations, residual_activations
 from medseg.planning.plan import Plan
 from medseg.planning.planner import Planned
 from medseg.recipe import Recipe
+
+_BY_ARITHMETIC = ("unet", "residual_unet")
 
 
 def by_clock(
@@ -34,6 +36,7 @@ def by_clock(
     def planned(rung: Rung) -> Planned:
         return make(preset=at(rung))
 
+    @cache
     def seconds(rung: Rung) -> float:
         plan = planned(rung).plan
         return step_seconds(recipe, plan, speed, num_classes=num_classes, guide=guide)
@@ -48,12 +51,28 @@ def by_clock(
 def step_seconds(
     recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int, guide: int = 0
 ) -> float:
-    """Foretell the seconds of a step from arithmetic; networks of others count as a plain U-Net.
+    """Foretell the seconds of a step from what the recipe's network computes.
 
-    What a network reads around its patch counts as part of the patch.
+    What a network reads around its patch counts as part of the patch. Of the plain and the residual
+    U-Net arithmetic says it; of other networks of ours and of MONAI's it is counted on one without
+    weights; those that need trust count as a plain U-Net.
     """
+    name = recipe.network.name
     # Neighbouring slices are channels of the first convolution, and nothing after it.
     read = needs_of(recipe, replace(plan, neighbours=0)).input_size(plan.patch_size)
+    channels = (len(plan.preprocessing.normalisation) + guide) * (2 * plan.neighbours + 1)
+    options = {"in_channels": channels, "num_classes": num_classes}
+    if name not in _BY_ARITHMETIC and ":" not in name:
+        flops, values = _counted(recipe, plan, read, **options)
+    else:
+        flops, values = _by_arithmetic(recipe, plan, read, **options)
+    return speed.seconds(plan.batch_size * flops, plan.batch_size * values)
+
+
+def _by_arithmetic(
+    recipe: Recipe, plan: Plan, read: Sequence[int], *, in_channels: int, num_classes: int
+) -> tuple[int, int]:
+    """Return the operations and the values of a patch in a U-Net, plain or residual."""
     stages = len(plan.features)
     blocks = None
     if recipe.network.name == "residual_unet":
@@ -68,18 +87,44 @@ def step_seconds(
         plan.strides,
         plan.kernels,
         plan.features,
-        in_channels=(len(plan.preprocessing.normalisation) + guide) * (2 * plan.neighbours + 1),
+        in_channels=in_channels,
         num_classes=num_classes,
         blocks=blocks,
     )
-    flops = step_flops(network, batch_size=plan.batch_size)
     shape = (read, plan.strides, plan.features)
     values = (
         plain_activations(*shape, num_classes=num_classes)
         if blocks is None
         else residual_activations(*shape, blocks=blocks, num_classes=num_classes)
     )
-    return speed.seconds(flops, plan.batch_size * values)
+    return step_flops(network, batch_size=1), values
+
+
+def _counted(
+    recipe: Recipe, plan: Plan, read: Sequence[int], *, in_channels: int, num_classes: int
+) -> tuple[int, int]:
+    """Return the same of any network of ours or of MONAI's."""
+    from medseg.networks import registry
+    from medseg.networks.workload import workload
+
+    name = recipe.network.name
+    arguments = registry.plan_arguments(
+        name,
+        registry.resolve(name),
+        spatial_dims=plan.spatial_dims,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        patch_size=plan.patch_size,
+        strides=plan.strides,
+        kernels=plan.kernels,
+        features=plan.features,
+        arguments=recipe.network.arguments,
+    )
+    options = {"in_channels": in_channels, "num_classes": num_classes}
+    try:
+        return workload(name, arguments, in_channels=in_channels, size=read)
+    except (NotImplementedError, RuntimeError):  # a network of MONAI's that looks at values
+        return _by_arithmetic(recipe, plan, read, **options)
 
 
 def _rounded(steps: int) -> int:

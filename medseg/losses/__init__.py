@@ -1,16 +1,21 @@
 """Losses of segmentation: pure functions, and thin modules over them."""
 
-from medseg.losses.boundary import DiceBoundaryLoss, boundary_loss
-from medseg.losses.cl_dice import DiceCLDiceLoss, cl_dice_loss, soft_skeleton
+from medseg.losses.boundary import BoundaryLoss, DiceBoundaryLoss, boundary_loss
+from medseg.losses.cl_dice import CLDiceLoss, DiceCLDiceLoss, cl_dice_loss, soft_skeleton
 from medseg.losses.comparison import Comparison
-from medseg.losses.cross_entropy import CrossEntropyLoss, binary_cross_entropy, cross_entropy
+from medseg.losses.cross_entropy import (
+    BinaryCrossEntropyLoss,
+    CrossEntropyLoss,
+    binary_cross_entropy,
+    cross_entropy,
+)
 from medseg.losses.deep_supervision import DeepSupervisionLoss
 from medseg.losses.dice import DiceLoss, dice_loss, soft_dice
 from medseg.losses.dice_ce import DiceCELoss
 from medseg.losses.distance import signed_distance
 from medseg.losses.focal import DiceFocalLoss, FocalLoss, focal_loss
 from medseg.losses.generalised_dice import GeneralisedDiceLoss, generalised_dice_loss
-from medseg.losses.hausdorff import DiceHausdorffLoss, hausdorff_loss
+from medseg.losses.hausdorff import DiceHausdorffLoss, HausdorffLoss, hausdorff_loss
 from medseg.losses.region import RegionLoss
 from medseg.losses.targets import region_masks
 from medseg.losses.top_k import DiceTopKLoss, TopKLoss, top_k_loss
@@ -18,6 +23,9 @@ from medseg.losses.tversky import FocalTverskyLoss, TverskyLoss, tversky_loss
 from medseg.losses.weighted_sum import WeightedSum
 
 __all__ = [
+    "BinaryCrossEntropyLoss",
+    "BoundaryLoss",
+    "CLDiceLoss",
     "Comparison",
     "CrossEntropyLoss",
     "DeepSupervisionLoss",
@@ -31,6 +39,7 @@ __all__ = [
     "FocalLoss",
     "FocalTverskyLoss",
     "GeneralisedDiceLoss",
+    "HausdorffLoss",
     "RegionLoss",
     "TopKLoss",
     "TverskyLoss",

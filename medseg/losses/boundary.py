@@ -54,6 +54,32 @@ def boundary_term(seen: Comparison, **options: Any) -> Tensor:
     return of_masks(seen, boundary_loss, valid=seen.valid, **options)
 
 
+class BoundaryLoss(WeightedSum):
+    """The boundary loss alone, to go on with from weights that find the structure already.
+
+    Fresh weights need a loss of regions beside it: where next to nothing is predicted it is near 0
+    and so is its gradient, which is why the paper begins with generalised Dice
+    (`DiceBoundaryLoss`).
+
+    Args:
+        include_background: count class 0 too; of regions, none is a background.
+        class_weights: one per output, background first; weigh the average over classes.
+        regions: the target is masks of regions that may overlap, instead of class indices.
+        spacing: of the voxels, one number per axis; ``None``: all axes alike.
+    """
+
+    def __init__(
+        self,
+        *,
+        include_background: bool = False,
+        class_weights: Sequence[float] | None = None,
+        regions: bool = False,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        term = partial(boundary_term, include_background=include_background, spacing=spacing)
+        super().__init__((1.0, term), class_weights=class_weights, regions=regions)
+
+
 class DiceBoundaryLoss(WeightedSum):
     """``dice_weight`` · Dice + ``boundary_weight`` · boundary loss, for thin and small structures.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from medseg.errors import InputError
 from medseg.losses.averages import first_class, mean_over_classes
-from medseg.losses.comparison import of_masks
+from medseg.losses.comparison import Comparison, of_masks
 from medseg.losses.dice import dice_term
 from medseg.losses.overlap import overlap
 from medseg.losses.weighted_sum import WeightedSum
@@ -25,6 +26,7 @@ def cl_dice_loss(
     class_weights: Tensor | None = None,
     batch: bool = False,
     smooth: float = 1.0,
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Return 1 - soft clDice, averaged over classes and patches (Shit 2020, arXiv 2003.07311).
 
@@ -33,28 +35,30 @@ def cl_dice_loss(
     have costs about 1 where it is predicted, and 0 where it is not.
 
     Args:
-        probabilities: ``(B, K, *S)``.
-        masks: ``(B, K, *S)``.
+        probabilities: ``(B, K, *S)``, 0 at voxels that take no part.
+        masks: ``(B, K, *S)``, 0 there too.
         iterations: see `soft_skeleton`.
         include_background: see `dice_loss`.
         class_weights: see `dice_loss`.
         batch: see `dice_loss`.
         smooth: added to both fractions' numerator and denominator, as in the authors' code; must
             be positive.
+        valid: see `soft_skeleton`.
 
     Raises:
         InputError: ``iterations`` is negative, or ``smooth`` is not positive.
     """
     first = first_class(masks.shape[1], include_background=include_background)
     pred, true = probabilities[:, first:], masks[:, first:].to(probabilities)
-    precision = _part(soft_skeleton(pred, iterations), true, batch=batch, smooth=smooth)
-    recall = _part(soft_skeleton(true, iterations), pred, batch=batch, smooth=smooth)
+    lines = [soft_skeleton(masks, iterations, valid=valid) for masks in (pred, true)]
+    precision = _part(lines[0], true, batch=batch, smooth=smooth)
+    recall = _part(lines[1], pred, batch=batch, smooth=smooth)
     loss = 1.0 - 2.0 * precision * recall / (precision + recall)
     weights = None if class_weights is None else class_weights[first:]
     return mean_over_classes(loss, include_background=True, class_weights=weights)
 
 
-def soft_skeleton(masks: Tensor, iterations: int) -> Tensor:
+def soft_skeleton(masks: Tensor, iterations: int, *, valid: Tensor | None = None) -> Tensor:
     """Thin soft masks ``(B, K, *S)`` in 0 … 1 to their centre lines.
 
     What an opening takes away is skeleton; then the mask is eroded, and again. Each erosion takes
@@ -65,17 +69,29 @@ def soft_skeleton(masks: Tensor, iterations: int) -> Tensor:
     Args:
         masks: any number of axes.
         iterations: erosions; at least the radius in voxels of the thickest vessel.
+        valid: bool ``(B, 1, *S)``, the voxels that take part; the others are passed over as what
+            lies beyond the image is, and have no skeleton. ``None``: all.
 
     Raises:
         InputError: ``iterations`` is negative.
     """
     if iterations < 0:
         raise InputError("iterations of clDice must not be negative", found=str(iterations))
-    eroded = _eroded(masks)
-    skeleton = torch.relu(masks - _dilated(eroded))
+    # What takes no part is the largest there is to an erosion, and the least to a dilation.
+    out = None if valid is None else ~valid
+
+    def eroded(masks: Tensor) -> Tensor:
+        return _eroded(masks if out is None else masks.masked_fill(out, 1.0))
+
+    def opened_away(masks: Tensor, eroded: Tensor) -> Tensor:
+        rest = masks - _dilated(eroded if out is None else eroded.masked_fill(out, 0.0))
+        return torch.relu(rest if out is None else rest.masked_fill(out, 0.0))
+
+    smaller = eroded(masks)
+    skeleton = opened_away(masks, smaller)
     for _ in range(iterations):
-        masks, eroded = eroded, _eroded(eroded)
-        rest = torch.relu(masks - _dilated(eroded))
+        masks, smaller = smaller, eroded(smaller)
+        rest = opened_away(masks, smaller)
         skeleton = skeleton + torch.relu(rest - skeleton * rest)
     return skeleton
 
@@ -110,6 +126,45 @@ def _of_three(extreme: Callable[[Tensor, Tensor], Tensor], masks: Tensor, axis: 
     pairs = extreme(masks.narrow(axis, 0, size - 1), masks.narrow(axis, 1, size - 1))
     inner = extreme(pairs.narrow(axis, 0, size - 2), pairs.narrow(axis, 1, size - 2))
     return torch.cat([pairs.narrow(axis, 0, 1), inner, pairs.narrow(axis, size - 2, 1)], axis)
+
+
+def cl_dice_term(seen: Comparison, **options: Any) -> Tensor:
+    """Apply `cl_dice_loss` to the voxels that take part."""
+    return of_masks(seen, cl_dice_loss, valid=seen.valid, **options)
+
+
+class CLDiceLoss(WeightedSum):
+    """Centre-line Dice alone, which says nothing of a vessel's width.
+
+    A prediction of the centre line is as good to it as the whole vessel, so the paper has it beside
+    Dice, with a weight of one half at most: `DiceCLDiceLoss`.
+
+    Args:
+        iterations: erosions towards the centre line; at least the radius in voxels of the thickest
+            vessel.
+        batch: one centre-line Dice over all patches of the batch instead of one per patch;
+            ``None``: as the plan says where there is one, else not.
+        include_background: count class 0 too; of regions, none is a background.
+        class_weights: one per output, background first; weigh the average over classes.
+        regions: the target is masks of regions that may overlap, instead of class indices.
+    """
+
+    def __init__(
+        self,
+        *,
+        iterations: int = 3,
+        batch: bool | None = None,
+        include_background: bool = False,
+        class_weights: Sequence[float] | None = None,
+        regions: bool = False,
+    ) -> None:
+        term = partial(
+            cl_dice_term,
+            iterations=iterations,
+            batch=bool(batch),
+            include_background=include_background,
+        )
+        super().__init__((1.0, term), class_weights=class_weights, regions=regions)
 
 
 class DiceCLDiceLoss(WeightedSum):
@@ -149,8 +204,7 @@ class DiceCLDiceLoss(WeightedSum):
             smooth=smooth,
         )
         cl_dice = partial(
-            of_masks,
-            function=cl_dice_loss,
+            cl_dice_term,
             iterations=iterations,
             batch=bool(batch),
             include_background=include_background,

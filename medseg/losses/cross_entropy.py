@@ -59,3 +59,14 @@ class CrossEntropyLoss(WeightedSum):
 
     def __init__(self, *, class_weights: Sequence[float] | None = None) -> None:
         super().__init__((1.0, CE), class_weights=class_weights)
+
+
+class BinaryCrossEntropyLoss(WeightedSum):
+    """Binary cross-entropy of overlapping regions, a sigmoid each.
+
+    Args:
+        class_weights: one per region; weigh the average over regions.
+    """
+
+    def __init__(self, *, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__((1.0, CE), class_weights=class_weights, regions=True)

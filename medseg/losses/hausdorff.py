@@ -64,6 +64,32 @@ def hausdorff_term(seen: Comparison, **options: Any) -> Tensor:
     return of_masks(seen, hausdorff_loss, valid=seen.valid, **options)
 
 
+class HausdorffLoss(WeightedSum):
+    """Hausdorff distance loss alone.
+
+    Args:
+        alpha: power of the distance.
+        include_background: count class 0 too; of regions, none is a background.
+        class_weights: one per output, background first; weigh the average over classes.
+        regions: the target is masks of regions that may overlap, instead of class indices.
+        spacing: of the voxels, one number per axis; ``None``: all axes alike.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 2.0,
+        include_background: bool = False,
+        class_weights: Sequence[float] | None = None,
+        regions: bool = False,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        term = partial(
+            hausdorff_term, alpha=alpha, include_background=include_background, spacing=spacing
+        )
+        super().__init__((1.0, term), class_weights=class_weights, regions=regions)
+
+
 class DiceHausdorffLoss(WeightedSum):
     """Dice + Hausdorff distance loss, the latter as large as the former at every step.
 

@@ -10,14 +10,14 @@ from typing import Any
 from torch import nn
 
 from medseg.errors import InputError
-from medseg.losses.boundary import DiceBoundaryLoss
-from medseg.losses.cl_dice import DiceCLDiceLoss
-from medseg.losses.cross_entropy import CrossEntropyLoss
+from medseg.losses.boundary import BoundaryLoss, DiceBoundaryLoss
+from medseg.losses.cl_dice import CLDiceLoss, DiceCLDiceLoss
+from medseg.losses.cross_entropy import BinaryCrossEntropyLoss, CrossEntropyLoss
 from medseg.losses.dice import DiceLoss
 from medseg.losses.dice_ce import DiceCELoss
 from medseg.losses.focal import DiceFocalLoss, FocalLoss
 from medseg.losses.generalised_dice import GeneralisedDiceLoss
-from medseg.losses.hausdorff import DiceHausdorffLoss
+from medseg.losses.hausdorff import DiceHausdorffLoss, HausdorffLoss
 from medseg.losses.region import RegionLoss
 from medseg.losses.top_k import DiceTopKLoss, TopKLoss
 from medseg.losses.tversky import FocalTverskyLoss, TverskyLoss
@@ -31,6 +31,9 @@ _EITHER: Mapping[str, type[nn.Module]] = {
     "focal_tversky": FocalTverskyLoss,
     "focal": FocalLoss,
     "top_k": TopKLoss,
+    "boundary": BoundaryLoss,
+    "hausdorff": HausdorffLoss,
+    "cl_dice": CLDiceLoss,
     "dice_focal": DiceFocalLoss,
     "dice_top_k": DiceTopKLoss,
     "dice_boundary": DiceBoundaryLoss,
@@ -42,7 +45,14 @@ EXCLUSIVE: Mapping[str, type[nn.Module]] = {
     "dice_ce": DiceCELoss,
     **_EITHER,
 }
-REGIONS: Mapping[str, type[nn.Module]] = {"dice_bce": RegionLoss, **_EITHER}
+REGIONS: Mapping[str, type[nn.Module]] = {
+    "bce": BinaryCrossEntropyLoss,
+    "dice_bce": RegionLoss,
+    **_EITHER,
+}
+
+# Of the losses that fit one kind of labels, what is the same for the other.
+_COUNTERPARTS = {"ce": "bce", "bce": "ce", "dice_ce": "dice_bce", "dice_bce": "dice_ce"}
 
 
 def ours() -> dict[str, type[nn.Module]]:
@@ -115,7 +125,7 @@ def create(
         raise InputError(
             f"the loss {name!r} does not fit labels that are {found}",
             expected=", ".join(REGIONS if regions else EXCLUSIVE),
-            remedy=f"use {default(regions=regions)}",
+            remedy=f"use {_COUNTERPARTS.get(name, default(regions=regions))}",
         )
     if name in ours():
         arguments = _wired(cls, regions=regions, spacing=spacing) | arguments

@@ -65,9 +65,9 @@ def plan(
         overrides: values that the user fixed, keys as in plan.yaml; what depends on them follows.
         configuration: ``3d_fullres``; ``3d_lowres``, which only large volumes have; ``2d``, of
             volumes slice by slice. ``auto``: 3d_fullres, and 2d for pictures.
-        preset: ``standard`` fills a GPU of 8 GB with a plain U-Net, ``resenc_m``, ``_l`` and
-            ``_xl`` GPUs of 8, 24 and 40 GB with a residual one; ``fast`` is for CPUs and short
-            budgets.
+        preset: ``standard`` fills a GPU of 8 GB with a plain U-Net, ``resenc_s``, ``_m``, ``_l``
+            and ``_xl`` GPUs of 4, 8, 24 and 40 GB with a residual one; ``fast`` is for CPUs and
+            short budgets.
         shapes: voxels per axis of each case that are left of it, by its id, where an earlier stage
             says where to look; ``None``: what its own crop leaves.
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from medseg.networks.topology import published_blocks
 from medseg.planning.memory import plain_activations, residual_activations
 
-Name = Literal["standard", "fast", "resenc_m", "resenc_l", "resenc_xl"]
+Name = Literal["standard", "fast", "resenc_s", "resenc_m", "resenc_l", "resenc_xl"]
 
 
 class Limit(Protocol):

@@ -9,9 +9,14 @@ from medseg.recipe.cascade_section import OWN, Cascade
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem, similar
 
-# What fits labels that exclude each other, and what fits overlapping regions.
-_FOR_CLASSES = ("ce", "dice_ce")
-_FOR_REGIONS = ("dice_bce",)
+# What fits labels that exclude each other, and the same for overlapping regions.
+_FOR_REGIONS = {"ce": "bce", "dice_ce": "dice_bce"}
+_FOR_CLASSES = {regions: classes for classes, regions in _FOR_REGIONS.items()}
+# What weights must know of a structure before a loss alone teaches them more.
+_NOT_FROM_FRESH_WEIGHTS = {
+    "boundary": "where nothing is predicted it is near 0, and so is its gradient",
+    "cl_dice": "it sees centre lines and no widths",
+}
 # What postprocessing calls all classes together.
 _FOREGROUND = "foreground"
 # What data.labels calls the value of voxels that nobody has labelled.
@@ -73,13 +78,26 @@ def _loss(tree: Node) -> Iterator[Problem]:
     node = tree.get("loss")
     name = _value(tree, "loss", "name") if node and isinstance(node.value, dict) else None
     name = name or (node.value if node else None)
+    if node is None or not isinstance(name, str):
+        return
     regions = bool(_value(tree, "data", "regions"))
-    if node is not None and regions and name in _FOR_CLASSES:
+    if regions and name in _FOR_REGIONS:
         message = f"{name} is for labels that exclude each other; data.regions overlap"
-        yield Problem(node.place, "loss", message, _FOR_REGIONS)
-    if node is not None and not regions and name in _FOR_REGIONS:
+        yield Problem(node.place, "loss", message, (_FOR_REGIONS[name],))
+    if not regions and name in _FOR_CLASSES:
         message = f"{name} is for overlapping regions, and data.regions is not set"
-        yield Problem(node.place, "loss", message, ("dice_ce",))
+        yield Problem(node.place, "loss", message, (_FOR_CLASSES[name],))
+    if name in _NOT_FROM_FRESH_WEIGHTS and _begins_afresh(tree):
+        message = f"{name} alone does not teach fresh weights: {_NOT_FROM_FRESH_WEIGHTS[name]}; "
+        message += "it goes on from a trained network, transfer.from"
+        if _value(tree, "cascade", "first") in OWN:
+            message += ", which the first stage of a cascade has not"
+        yield Problem(node.place, "loss", message, (f"dice_{name}",))
+
+
+def _begins_afresh(tree: Node) -> bool:
+    """Tell whether a training of the recipe, or of its first stage, starts without weights."""
+    return not _value(tree, "transfer", "from") or _value(tree, "cascade", "first") in OWN
 
 
 def _plan(tree: Node) -> Iterator[Problem]:

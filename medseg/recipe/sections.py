@@ -66,11 +66,13 @@ class PlanKeys(Section):
         description="With configuration 2d: how many slices on either side of each the network "
         "sees as channels (2.5D); null: none.",
     )
-    preset: Literal["auto", "standard", "fast", "resenc_m", "resenc_l", "resenc_xl"] = Field(
-        default="auto",
-        description="standard plans for a GPU of 8 GB and hours, resenc_m, _l and _xl a residual "
-        "U-Net for 8, 24 and 40 GB, fast for a CPU and minutes; auto: fast for an hour or 5000 "
-        "steps at most, else standard.",
+    preset: Literal["auto", "standard", "fast", "resenc_s", "resenc_m", "resenc_l", "resenc_xl"] = (
+        Field(
+            default="auto",
+            description="standard plans for a GPU of 8 GB and hours, resenc_s, _m, _l and _xl a "
+            "residual U-Net for 4, 8, 24 and 40 GB, fast for a CPU and minutes; auto: fast for "
+            "an hour or 5000 steps at most, else standard.",
+        )
     )
 
 

@@ -7,6 +7,7 @@ and each only once, since the planner only asks them how large their feature map
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -28,6 +29,8 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets import (  #
 
 PLANNERS = {
     "standard": plain.ExperimentPlanner,
+    # As `nnUNetv2_plan_experiment -pl nnUNetPlannerResEncM -gpu_memory_target 4` has it.
+    "resenc_s": functools.partial(residual.nnUNetPlannerResEncM, gpu_memory_target_in_gb=4),
     "resenc_m": residual.nnUNetPlannerResEncM,
     "resenc_l": residual.nnUNetPlannerResEncL,
     "resenc_xl": residual.nnUNetPlannerResEncXL,
@@ -36,14 +39,18 @@ SCHEMES = {"CTNormalization": "ct", "ZScoreNormalization": "zscore"}
 _networks = {}
 
 
-def estimate(size, in_channels, out_channels, name, arguments, imports):
+def network(in_channels, out_channels, name, arguments, imports):
     key = json.dumps([in_channels, out_channels, name, arguments], default=int)
     if key not in _networks:
         with torch.device("meta"):
             _networks[key] = plain.get_network_from_plans(
                 name, arguments, imports, in_channels, out_channels, allow_init=False
             )
-    return _networks[key].compute_conv_feature_map_size(size)
+    return _networks[key]
+
+
+def estimate(size, *built_from):
+    return network(*built_from).compute_conv_feature_map_size(size)
 
 
 def plans(row, planner):
@@ -76,9 +83,17 @@ def plans(row, planner):
         return made.plan_experiment()
 
 
-def answer(configuration):
+def answer(configuration, row):
     """Take out what is compared."""
-    architecture = configuration["architecture"]["arch_kwargs"]
+    built_from = configuration["architecture"]
+    architecture = built_from["arch_kwargs"]
+    planned = network(
+        len(row["channels"]),
+        row["classes"] + 1,
+        built_from["network_class_name"],
+        architecture,
+        built_from["_kw_requires_import"],
+    )
     return {
         "spacing": [float(s) for s in configuration["spacing"]],
         "patch_size": [int(n) for n in configuration["patch_size"]],
@@ -86,6 +101,7 @@ def answer(configuration):
         "strides": digits(architecture["strides"]),
         "kernels": digits(architecture["kernel_sizes"]),
         "features": [int(n) for n in architecture["features_per_stage"]],
+        "parameters": sum(p.numel() for p in planned.parameters()),
         "batch_dice": bool(configuration["batch_dice"]),
         "normalisation": [
             SCHEMES[scheme] + (" in the mask" if masked else "")
@@ -109,7 +125,7 @@ def main():
         for preset in row["presets"]:
             made = plans(row, PLANNERS[preset])["configurations"]
             names = [name for name in ("3d_fullres", "3d_lowres", "2d") if name in made]
-            found[preset] = {name: answer(made[name]) for name in names}
+            found[preset] = {name: answer(made[name], row) for name in names}
         _networks.clear()
         print(row["name"], file=sys.stderr, flush=True)
     print(json.dumps(answers))

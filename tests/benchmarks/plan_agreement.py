@@ -25,7 +25,7 @@ from medseg.planning.planner import plan
 
 TESTS = Path(__file__).resolve().parents[1] / "planning"
 DATA_SETS, ANSWERS = TESTS / "data_sets.json", TESTS / "nnunet_answers.json"
-PRESETS = ("standard", "resenc_m", "resenc_l", "resenc_xl")
+PRESETS = ("standard", "resenc_s", "resenc_m", "resenc_l", "resenc_xl")
 CONFIGURATIONS = ("3d_fullres", "3d_lowres", "2d")
 COMPARED = (
     "spacing",

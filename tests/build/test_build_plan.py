@@ -25,7 +25,7 @@ RESIDUAL = "plan: {preset: resenc_m}\n"
 
 
 class TestNetworkOfThePreset:
-    @pytest.mark.parametrize("preset", ["resenc_m", "resenc_l", "resenc_xl"])
+    @pytest.mark.parametrize("preset", ["resenc_s", "resenc_m", "resenc_l", "resenc_xl"])
     def test_residual_presets_bring_the_residual_network(self, preset):
         recipe = load_text(f"plan: {{preset: {preset}}}")
         assert recipe.network.name == "residual_unet" and not recipe.network.arguments

@@ -26,6 +26,40 @@ def test_equals_monai(shape):
     torch.testing.assert_close(cl_dice_loss(p, masks), expected)
 
 
+def thinned(mask, valid, iterations):
+    """Thin one mask voxel by voxel, as if those that take no part were not there."""
+    voxels = [tuple(v) for v in np.argwhere(valid)]
+
+    def over(values, extreme, near):
+        out = np.zeros_like(values)
+        for v in voxels:
+            out[v] = extreme(values[u] for u in voxels if near(np.abs(np.subtract(u, v))))
+        return out
+
+    def eroded(values):
+        return over(values, min, lambda away: away.sum() <= 1)
+
+    def dilated(values):
+        return over(values, max, lambda away: away.max() <= 1)
+
+    skeleton = np.maximum(mask - dilated(eroded(mask)), 0) * valid
+    for _ in range(iterations):
+        mask = eroded(mask)
+        rest = np.maximum(mask - dilated(eroded(mask)), 0) * valid
+        skeleton = skeleton + np.maximum(rest - skeleton * rest, 0)
+    return skeleton
+
+
+@pytest.mark.parametrize("shape", [(7, 6), (4, 4, 5)])
+def test_voxels_that_take_no_part_are_passed_by(shape):
+    rng = np.random.default_rng(0)
+    mask, valid = rng.random(shape), rng.random(shape) > 0.25
+    masks, take = torch.from_numpy(mask * valid)[None, None], torch.from_numpy(valid)[None, None]
+    found = soft_skeleton(masks, 2, valid=take)[0, 0].numpy()
+    np.testing.assert_allclose(found, thinned(mask * valid, valid, 2), atol=1e-12)
+    assert (found[~valid] == 0).all()
+
+
 def vessel(dims, size=15, radius=2):
     """Make a straight vessel along the first axis; in the middle of the others."""
     place = np.indices((size,) * dims)[1:] - size // 2

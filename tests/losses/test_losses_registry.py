@@ -64,29 +64,34 @@ def test_monai_activation_of_the_user_is_kept():
     assert torch.isfinite(loss(logits, target))
 
 
-def test_every_monai_segmentation_loss_learns_exclusive_classes():
-    target = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    target[..., 2:6, 2:6] = 1
-    names = segmentation_losses()
-    assert {"DiceLoss", "TverskyLoss", "FocalLoss", "NACLLoss"} <= set(names)
-    for name in names:
-        torch.manual_seed(0)
-        logits = torch.randn(2, 2, 8, 8, requires_grad=True)
-        loss = registry.create(
-            f"monai.{name}", SPECIAL.get(name), regions=False, num_classes=2, spatial_dims=2
-        )
-        value = loss(logits, target)
-        value.mean().backward()
-        assert torch.isfinite(value).all(), name
-        assert logits.grad.abs().sum() > 0, name
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", segmentation_losses())
+def test_every_monai_segmentation_loss_learns_exclusive_classes(name, dims):
+    target = torch.zeros(2, 1, *[8] * dims, dtype=torch.uint8)
+    target[(..., *[slice(2, 6)] * dims)] = 1
+    torch.manual_seed(0)
+    logits = torch.randn(2, 2, *[8] * dims, requires_grad=True)
+    loss = registry.create(
+        f"monai.{name}", SPECIAL.get(name), regions=False, num_classes=2, spatial_dims=dims
+    )
+    value = loss(logits, target)
+    value.mean().backward()
+    assert torch.isfinite(value).all()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_the_monai_losses_of_segmentations_are_found():
+    assert {"DiceLoss", "TverskyLoss", "FocalLoss", "NACLLoss"} <= set(segmentation_losses())
 
 
 @pytest.mark.parametrize("name", ["DiceFocalLoss", "TverskyLoss", "FocalLoss", "HausdorffDTLoss"])
-def test_monai_losses_take_region_masks(name):
+@pytest.mark.parametrize("dims", [2, 3])
+def test_monai_losses_take_region_masks(name, dims):
     loss = registry.create(f"monai.{name}", regions=True)
-    masks = torch.zeros(1, 3, 8, 8, dtype=torch.bool)
-    masks[..., 2:6, 2:6] = True
-    assert torch.isfinite(loss(torch.randn(1, 3, 8, 8), masks))
+    masks = torch.zeros(1, 3, *[8] * dims, dtype=torch.bool)
+    masks[(..., *[slice(2, 6)] * dims)] = True
+    assert torch.isfinite(loss(torch.randn(1, 3, *[8] * dims), masks))
 
 
 def test_monai_loss_whose_cross_entropy_is_exclusive_is_refused_for_regions():

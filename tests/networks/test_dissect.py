@@ -56,11 +56,35 @@ GLOBAL = {
 }
 
 
-def build(name, arguments, patch):
+# Wirings beyond PLAN, by what they are; the anisotropic ones leave the first axis at first.
+WIRED = {
+    "2d-isotropic": {"strides": (1, 2, 2), "kernels": (3, 3, 3)},
+    "2d-anisotropic": {"strides": (1, (1, 2), (2, 2)), "kernels": ((1, 3), (3, 3), (3, 3))},
+    "3d-isotropic": {"strides": (1, 2, 2), "kernels": (3, 3, 3)},
+    "3d-anisotropic": {
+        "strides": (1, (1, 2, 2), (2, 2, 2)),
+        "kernels": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),
+    },
+}
+# name -> how long the axis is that is measured, and how short the others may be
+REACH = {
+    "unet": (64, 4),
+    "residual_unet": (48, 4),
+    "dilated_unet": (96, 4),
+    "attention_unet": (64, 4),
+    "unet_plus_plus": (64, 4),
+    "segresnet": (80, 8),
+    "mednext": (272, 16),
+    "highres_net": (96, 2),
+    "deepmedic": (12, 4),
+}
+
+
+def build(name, arguments, patch, plan=PLAN):
     cls = resolve(name)
-    wired = plan_arguments(name, cls, **PLAN, patch_size=patch, arguments=arguments)
+    wired = plan_arguments(name, cls, **plan, patch_size=patch, arguments=arguments)
     network = create(name, wired)
-    around = context_of(network, spatial_dims=2)
+    around = context_of(network, spatial_dims=len(patch))
     return network, tuple(n + 2 * c for n, c in zip(patch, around, strict=True))
 
 
@@ -82,10 +106,10 @@ def linear(network):
     return network
 
 
-def measured(output, x):
+def measured(output, x, axes=None):
     """Measure a field ``(B, C, *S)`` by gradients, along each axis the widest of middle voxels."""
     found = []
-    for axis in range(2, x.ndim):
+    for axis in range(2, x.ndim) if axes is None else [n + 2 for n in axes]:
         place = [0, 0, *(n // 2 for n in output.shape[2:])]
         widest = 0
         # Enlarged voxels differ in what they see; the pattern comes again after the total stride.
@@ -109,6 +133,24 @@ def test_the_logits_see_what_gradients_say(name):
     expected = tuple(min(f, n) for f, n in zip(found.field, size, strict=True))
     assert seen == expected
     assert found.field[0] <= size[0]  # so that at least one axis was measured and not cut
+
+
+@pytest.mark.parametrize("wired", WIRED)
+@pytest.mark.parametrize("name", REACH)
+def test_in_every_wiring_the_logits_see_what_gradients_say_along_the_first_and_second_axis(
+    name, wired
+):
+    dims = int(wired[0])
+    plan = {**PLAN, "spatial_dims": dims, **WIRED[wired]}
+    long, short = REACH[name]
+    for axis in (0,) if wired.endswith("-isotropic") else (0, 1):
+        patch = tuple(long if n == axis else short for n in range(dims))
+        network, size = build(name, LOCAL[name][0], patch, plan)
+        field = dissect(network, in_channels=2, size=size).field
+        x = torch.ones(1, 2, *size, dtype=torch.float64, requires_grad=True)
+        output = linear(network)(x)
+        assert measured(output, x, [axis]) == (field[axis],)
+        assert field[axis] <= size[axis]  # measured, and not cut
 
 
 @pytest.mark.parametrize("cls", [UNet, ResidualUNet, DilatedUNet])
@@ -138,6 +180,41 @@ def test_a_transformer_sees_the_whole_patch_from_its_first_attention_on(name):
     assert "attn" in found.whole
     embedding = next(layer for layer in found.layers if "patch_embed" in layer.name)
     assert embedding.field == embedding.kernel  # before it, tokens see their own voxels
+
+
+@pytest.mark.parametrize("name", ["unetr", "swin_unetr"])
+def test_a_transformer_sees_the_whole_volume_too(name):
+    plan = {**PLAN, "spatial_dims": 3, **WIRED["3d-anisotropic"]}
+    network, size = build(name, GLOBAL[name][0], (32, 32, 64), plan)
+    found = dissect(network, in_channels=2, size=size)
+    assert found.field is None
+    assert "attn" in found.whole
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_token_of_swin_unetr_attends_within_its_window_and_then_across_shifted_ones(dims):
+    window, size = 4, (64, *[32] * (dims - 1))
+    network = create(
+        "swin_unetr",
+        {
+            **{"spatial_dims": dims, "in_channels": 1, "num_classes": 2},
+            **{"feature_size": 12, "depths": [2, 1, 1, 1], "window_size": window},
+        },
+    ).eval()
+    tokens = {}
+    for number, block in enumerate(network.swinViT.layers1[0].blocks):
+        block.register_forward_hook(lambda m, i, out, n=number: tokens.update({n: out}))
+    x = torch.randn(1, 1, *size, requires_grad=True)
+    network(x)
+    seen = []
+    for number in (0, 1):
+        (gradient,) = torch.autograd.grad(
+            tokens[number][(0, 9, *[5] * (dims - 1))].sum(), x, retain_graph=True
+        )
+        rows = gradient.abs().flatten(3).amax((1, 3)).flatten().nonzero()
+        seen.append((int(rows.min()), int(rows.max())))
+    # Token 9 is in the window of tokens 8 to 11; those shifted by half hold 6 to 9, 4 to 11 before.
+    assert seen == [(2 * 8, 2 * 12 - 1), (2 * 4, 2 * 12 - 1)]
 
 
 @pytest.mark.parametrize("name", [*LOCAL, *GLOBAL])

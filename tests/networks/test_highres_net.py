@@ -28,17 +28,18 @@ def test_it_has_twenty_layers(dims):
     assert sum(isinstance(m, (nn.Conv2d, nn.Conv3d)) for m in modules) == 20
 
 
-def test_its_receptive_field_is_the_published_87_voxels():
-    network = HighResNet(spatial_dims=2, in_channels=1, num_classes=1)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_its_receptive_field_is_the_published_87_voxels(dims):
+    network = HighResNet(spatial_dims=dims, in_channels=1, num_classes=1)
     # Norms would couple all voxels: without them, and with equal weights, only reach is left.
     network.stem[1] = nn.Identity()
     for block in network.blocks:
         block.branch[0] = block.branch[3] = nn.Identity()
     for parameter in network.parameters():
         nn.init.constant_(parameter, 1e-3)
-    x = torch.ones(1, 1, 101, 3, requires_grad=True)
-    network(x)[0, 0, 50, 1].backward()
-    seen = x.grad[0, 0, :, 1].nonzero()
+    x = torch.ones(1, 1, 101, *[3] * (dims - 1), requires_grad=True)
+    network(x)[(0, 0, 50, *[1] * (dims - 1))].backward()
+    seen = x.grad[(0, 0, slice(None), *[1] * (dims - 1))].nonzero()
     assert (int(seen.min()), int(seen.max())) == (50 - 43, 50 + 43)
     assert 1 + 2 * (1 + 6 * 1 + 6 * 2 + 6 * 4) == 87  # 1 + sum of (F - 1) D, all strides 1
 

@@ -119,7 +119,9 @@ class TestSlices:
         assert wanted.problem(found.patch_size) is None
 
 
-@pytest.mark.parametrize("preset", ["standard", "fast", "resenc_m", "resenc_l", "resenc_xl"])
+@pytest.mark.parametrize(
+    "preset", ["standard", "fast", "resenc_s", "resenc_m", "resenc_l", "resenc_xl"]
+)
 @pytest.mark.parametrize("name", ["3d_fullres", "3d_lowres", "2d"])
 def test_a_whole_plan_as_overrides_comes_back_unchanged(data_set, preset, name):
     data = data_set((512, 512, 400), (0.8, 0.8, 1.5), cases=9)

@@ -221,6 +221,23 @@ def test_regions_change_the_default_loss_and_refuse_an_exclusive_one(write):
         "r.yaml:2: loss: dice_ce is for labels that exclude each other; data.regions overlap; "
         "did you mean dice_bce?"
     ]
+    assert load(write("data: {labels: brats2023, regions: true}\nloss: bce")).loss.name == "bce"
+    (message,) = problems(write("data: {labels: brats2023, regions: true}\nloss: ce"))
+    assert message.endswith("did you mean bce?")
+    (message,) = problems(write("data: {labels: {a: 1}}\nloss: bce"))
+    assert message.endswith("did you mean ce?")
+
+
+@pytest.mark.parametrize("name", ["boundary", "cl_dice"])
+def test_a_loss_that_does_not_teach_fresh_weights_goes_on_from_trained_ones(write, name):
+    (message,) = problems(write(f"loss: {name}"))
+    assert message.startswith(f"r.yaml:1: loss: {name} alone does not teach fresh weights")
+    assert message.endswith(f"transfer.from; did you mean dice_{name}?")
+    recipe = load(write(f"loss: {name}\ntransfer: {{from: runs/other}}"))
+    assert recipe.loss.name == name
+    text = f"loss: {name}\ntransfer: {{from: runs/other}}\ncascade: {{first: lowres}}"
+    (message,) = problems(write(text))
+    assert "which the first stage of a cascade has not" in message
 
 
 def test_missing_recipe_names_what_is_near(write, tmp_path):
@@ -276,7 +293,7 @@ def test_an_ignore_label_that_is_a_class_is_refused(write):
     ]
 
 
-@pytest.mark.parametrize("name", ["dice", "focal", "tversky", "dice_boundary"])
+@pytest.mark.parametrize("name", ["dice", "focal", "tversky", "hausdorff", "dice_boundary"])
 def test_losses_of_either_kind_fit_classes_and_regions(write, name):
     for data in ("labels: {a: 1}", "labels: brats2023, regions: true"):
         assert load(write(f"data: {{{data}}}\nloss: {name}")).loss.name == name
