@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
@@ -265,7 +266,10 @@ class _Search:
     ) -> InputError:
         """Say that nothing fits, and what would."""
         kept = f"{', '.join(fixed)} as set" if fixed else "even the smallest patch"
-        would = next((c for c in self.choices(()) if self.passes(c, room)), None)
+        smaller = self.choices(())
+        # Each takes less than the one before.
+        first = bisect_left(smaller, True, key=lambda load: self.passes(load, room))
+        would = smaller[first] if first < len(smaller) else None
         if would is None or not fixed:
             half = [max(4, n // 2) for n in self.plan.features]
             remedy = f"a smaller network (plan.features={half}), a larger device"

@@ -10,6 +10,7 @@ from medseg.build import cascade
 from medseg.build.augmentation import build_augmentation, mirrored_axes
 from medseg.build.dataset import plain, portable_options
 from medseg.build.device import training_device
+from medseg.build.optimisation import build_optimizer, build_schedule
 from medseg.build.postprocessing import build_postprocessing
 from medseg.build.transfer import prepare
 from medseg.data.case import Dataset
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 def build_task(
     recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()
 ) -> SegmentationTask:
-    """Wire network, loss, optimiser, schedule and sliding window into a task."""
+    """Wire network, loss, optimiser, schedule and sliding window into a task.
+
+    Raises:
+        InputError: one of them refuses its arguments, or they do not fit together.
+    """
     from medseg.inference.device import windows_at_once
     from medseg.inference.window import SlidingWindow
     from medseg.losses import registry as losses
     from medseg.tasks import SegmentationTask
-    from medseg.training.fused import optimizer_factory
 
     network, record = build_network(recipe, plan, dataset, trust=trust)
     regions = bool(dataset.labels.regions)
@@ -40,7 +44,6 @@ def build_task(
         name, arguments = loss.name, dict(loss.arguments)
     if losses.leaves_batch_open(name, arguments):
         arguments["batch"] = plan.batch_dice
-    optimizer = recipe.optimizer
     inference = plain(recipe.inference)
     transforms = build_augmentation(recipe, plan, dataset.labels, trust=trust)
     mirrored = mirrored_axes(transforms, plan.patch_size)
@@ -59,8 +62,8 @@ def build_task(
             spatial_dims=plan.spatial_dims,
             spacing=plan.preprocessing.spacing,
         ),
-        optimizer=optimizer_factory(optimizer.resolve(trust=trust), optimizer.arguments),
-        schedule=recipe.schedule.resolve(trust=trust)(**recipe.schedule.arguments),
+        optimizer=build_optimizer(recipe, trust=trust),
+        schedule=build_schedule(recipe, trust=trust),
         window=SlidingWindow(
             plan.patch_size,
             overlap=inference["overlap"],

@@ -81,7 +81,9 @@ def guarded(act: Callable[[], int | None]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
-            print("  remedy: free some space, or choose another folder", file=sys.stderr)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "free some space" if full else "get the permission for it"
+            print(f"  remedy: {remedy}, or choose another folder", file=sys.stderr)
             return USER_FAULT
         import traceback
 

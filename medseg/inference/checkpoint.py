@@ -86,7 +86,7 @@ def read(path: str | Path) -> Checkpoint:
             plan=Plan.from_dict(record["plan"]),
             channels=tuple(str(name) for name in record["channels"]),
             inference=dict(record.get("inference") or {}),
-            format=dict(record.get("format") or {"name": "auto", "options": {}}),
+            format=_format(record.get("format")),
             precision=str(record.get("precision") or "auto"),
             recipe=str(record.get("recipe") or ""),
             cascade=dict(record.get("cascade") or {}),
@@ -99,6 +99,12 @@ def read(path: str | Path) -> Checkpoint:
             file=path,
             found=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def _format(record: Any) -> dict[str, Any]:
+    """Return name and options of a data format; a file that says nothing leaves it to the files."""
+    found = {"name": "auto", "options": {}, **(record or {})}
+    return {"name": str(found["name"]), "options": dict(found["options"])}
 
 
 def find(path: str | Path, *, which: str = "best") -> list[Path]:
@@ -191,7 +197,7 @@ def build_network(
 
     Raises:
         InputError: the network is not known here, comes from a package that is not trusted, or does
-            not fit the weights.
+            not fit the weights; or they are not finite.
     """
     from medseg.networks import registry
 
@@ -215,7 +221,21 @@ def build_network(
             expected=f"the network as it was when medseg {checkpoint.version} wrote the file",
             found=str(error).strip().split("\n\t")[0][:300],
         ) from error
+    _require_finite(checkpoint.path, state)
     return network.eval()
+
+
+def _require_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that would make every mask empty without a word."""
+    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise InputError(
+            "the checkpoint holds weights that are not finite numbers",
+            file=path,
+            found=f"{len(broken)} of {len(state)} tensors, for instance {broken[0]}",
+            remedy="take the other one (best.ckpt, last.ckpt), or train again with a smaller "
+            "optimizer.lr",
+        )
 
 
 def _check_version(path: Path, record: Mapping[str, Any]) -> None:

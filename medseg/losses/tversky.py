@@ -50,9 +50,9 @@ def tversky_loss(
     Raises:
         InputError: the shapes do not belong together, or a number is out of its range.
     """
-    if alpha < 0 or beta < 0 or not exponent > 0:
+    if min(alpha, beta) < 0 or not (alpha + beta > 0 and exponent > 0):
         raise InputError(
-            "alpha and beta must not be negative, and the exponent must be positive",
+            "alpha and beta must not be negative nor both zero, and the exponent must be positive",
             found=f"alpha {alpha}, beta {beta}, exponent {exponent}",
         )
     both, pred, ref = overlap(probabilities, target, batch=batch, smooth=smooth)

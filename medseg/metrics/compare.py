@@ -14,7 +14,9 @@ SCHEMA = 1
 METRICS = {"dice": "higher", "iou": "higher", "hd95": "lower"}
 """What can be compared, and which is better."""
 
-_REFERENCES = ("volume_ref_ml", "area_ref_mm2")
+REFERENCES = ("volume_ref_ml", "area_ref_mm2")
+"""Scores that depend on the reference alone; they always have a value."""
+
 _MOST_NAMES = 10
 
 
@@ -158,7 +160,7 @@ def _require_comparable(
 
 def _differs(a: Mapping[str, Any], b: Mapping[str, Any], case: str, name: str) -> bool:
     x, y = a["cases"][case][name], b["cases"][case][name]
-    return any(abs(x[k] - y[k]) > 1e-6 * max(x[k], y[k]) for k in _REFERENCES if k in x and k in y)
+    return any(abs(x[k] - y[k]) > 1e-6 * max(x[k], y[k]) for k in REFERENCES if k in x and k in y)
 
 
 def _first(names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 from medseg.planning.pooling import PerAxis
+
+# Up to so many parts of a batch, and steps of a patch's axis, each is tried.
+_EACH = 64
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,13 @@ def loads(
 
 
 def _batches(planned: int) -> list[tuple[int, int]]:
-    """Split a batch into ever more parts, each as even as whole patches allow."""
-    sizes = dict.fromkeys(max(1, round(planned / parts)) for parts in range(1, planned + 1))
+    """Split a batch into ever more parts, each as even as whole patches allow.
+
+    Of one that is far too large not every size is worth a look: then into twice as many each time.
+    """
+    few = range(1, min(planned, _EACH) + 1)
+    many = takewhile(lambda parts: parts < 2 * planned, (_EACH << n for n in count(1)))
+    sizes = dict.fromkeys(max(1, round(planned / parts)) for parts in (*few, *many))
     return [(size, max(1, round(planned / size))) for size in sizes]
 
 
@@ -77,7 +86,8 @@ def _shorter(
 ) -> PerAxis | None:
     # On ties the last axis, as the planner has it.
     for axis in sorted(range(len(size)), key=lambda a: (size[a] / planned[a], a), reverse=True):
-        cut = tuple(n - step[a] if a == axis else n for a, n in enumerate(size))
+        fewer = step[axis] * max(1, size[axis] // (_EACH * step[axis]))
+        cut = tuple(n - fewer if a == axis else n for a, n in enumerate(size))
         if cut[axis] > 0 and problem(cut) is None:
             return cut
     return None

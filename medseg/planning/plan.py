@@ -93,10 +93,14 @@ class Plan:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Plan:
-        """Rebuild from `to_dict`."""
+        """Rebuild from `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not what `to_dict` gives.
+        """
         return cls(
             preprocessing=PreprocessingPlan(
-                orientation=state["orientation"],
+                orientation=_axis_codes(state["orientation"]),
                 crop=state["crop"],
                 spacing=tuple(float(s) for s in state["spacing"]),
                 normalisation=tuple(Normalisation(**n) for n in state["normalisation"]),
@@ -109,3 +113,13 @@ class Plan:
             batch_dice=bool(state.get("batch_dice", False)),
             neighbours=int(state.get("neighbours", 0)),
         )
+
+
+def _axis_codes(codes: Any) -> str | None:
+    """Return codes of axes, such as ``RAS``; pictures have none."""
+    if codes is None:
+        return None
+    found = str(codes).upper()
+    if len(found) != 3 or any(sum(c in pair for c in found) != 1 for pair in ("LR", "PA", "IS")):
+        raise ValueError(f"orientation {codes!r} is not the codes of three axes")
+    return found

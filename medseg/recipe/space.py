@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.errors import InputErrors
+from medseg.errors import InputError, InputErrors
 from medseg.recipe.loading import load
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Place, Problem, raise_all, similar
@@ -24,7 +24,23 @@ _FIXED = (
     "trainer.validation_cases",
     "cascade.first",
 )
-_SAME_CASES = ("data.fold", "data.folds", "data.splits", "data.held_out", "data.group_pattern")
+_SAME_CASES = (
+    "data.root",
+    "data.format",
+    "data.datalist",
+    "data.phantom",
+    "data.images_folder",
+    "data.labels_folder",
+    "data.image_pattern",
+    "data.label_pattern",
+    "data.group_pattern",
+    "data.empty_labels",
+    "data.fold",
+    "data.folds",
+    "data.splits",
+    "data.held_out",
+)
+_SAME_CLASSES = ("data.labels", "data.regions", "data.region_order", "data.value_map")
 _RANGE = ("low", "high", "log", "step")
 
 
@@ -93,10 +109,17 @@ def read_space(
         trust: as for `medseg.recipe.load`.
 
     Raises:
+        InputError: the space's file is not there.
         InputErrors: all that is wrong with it, with file and line; or with the recipe itself.
     """
     load(recipe, overrides, trust=trust)
     problems: list[Problem] = []
+    if not path.is_file():
+        raise InputError(
+            "there is no such file",
+            file=path,
+            expected="YAML that says which keys of the recipe to try, with which values",
+        )
     tree = read_file(path, problems)
     raise_all(problems)
     assert tree is not None
@@ -131,10 +154,12 @@ def _dimensions(
 
 
 def _refused(key: str) -> str:
-    for fixed in (*_FIXED, *_SAME_CASES):
+    for fixed in (*_FIXED, *_SAME_CASES, *_SAME_CLASSES):
         if key == fixed or key.startswith(f"{fixed}."):
             if fixed in _SAME_CASES:
                 return "decides which cases score a trial, and trials are compared on the same ones"
+            if fixed in _SAME_CLASSES:
+                return "decides what a trial is scored for, and trials are compared by the same"
             return "is the same for all trials"
     return ""
 

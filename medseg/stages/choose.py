@@ -56,11 +56,15 @@ def run(
         ``command``, which segments new images.
 
     Raises:
-        InputError: fewer than two runs; one is not cross-validated, or on other splits; or two do
-            not fit together.
+        InputError: fewer than two runs, or one of them twice; one is not cross-validated, or on
+            other splits; or two do not fit together.
     """
     if len(runs) < 2:
         raise InputError("there is nothing to choose from", expected="two runs or more")
+    if len({path.resolve() for path in runs}) < len(runs):
+        raise InputError(
+            "a run is named twice", expected="each run once", found=", ".join(map(str, runs))
+        )
     scores: dict[Runs, Mapping[str, Any]] = {(path,): compare.read(path) for path in runs}
     splits = _same_splits(runs)
     for path in runs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
-from medseg.metrics.compare import compare_metrics, comparison_table
+from medseg.metrics.compare import REFERENCES, compare_metrics, comparison_table
 from medseg.stages.reporter import Reporter
 
 
@@ -44,9 +44,10 @@ def read(run: Path) -> Mapping[str, Any]:
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
         cases = metrics.get("cases", {})
-        sound = isinstance(metrics["n_cases"], int) and all(
-            isinstance(scores, dict) for case in cases.values() for scores in case.values()
-        )
+        every = [scores for case in cases.values() for scores in case.values()]
+        if not all(map(_are_scores, every)):
+            raise ValueError("a score that is no number")
+        sound = isinstance(metrics["n_cases"], int)
         if cases and not (sound and metrics["classes"] and metrics["schema"] == 1):
             raise ValueError("no schema 1")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -64,6 +65,14 @@ def read(run: Path) -> Mapping[str, Any]:
             remedy="train folds, which hold cases out: medseg run RECIPE --each-fold",
         )
     return metrics
+
+
+def _are_scores(scores: Any) -> bool:
+    """Tell whether a case's scores of a class are numbers, or ``None`` where there is no value."""
+    return isinstance(scores, dict) and all(
+        isinstance(value, int | float) or (value is None and not name.startswith(REFERENCES))
+        for name, value in scores.items()
+    )
 
 
 def show(report: Reporter, compared: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from medseg import build
 from medseg.errors import InputError
 from medseg.stages import (
+    commands,
     device,
     evaluate,
     fit,
@@ -81,7 +82,7 @@ def each(
     for fold in range(count):
         with open_fold(fold, overwrite=False) as job:
             run.log_metrics(job)
-    job.report.say(f"to segment new images: medseg predict {job.folder.path} IMAGES -o MASKS")
+    job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
     return metrics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from medseg.errors import InputError
 from medseg.labels import LabelScheme
 from medseg.recipe import Recipe
 from medseg.stages import inspect
+from medseg.stages.commands import run_again
 from medseg.stages.masks import existing
 from medseg.stages.names import some
 from medseg.stages.splits import folds_of, recorded_splits
@@ -171,4 +171,4 @@ def _command(recipe: Recipe, folds: Sequence[int] = ()) -> str:
     if not (first / "recipe.yaml").is_file():
         return "cascade.first=RUN, the folder of a trained run; or lowres or coarse, trained here"
     each = f"data.fold={folds[0]}" if len(folds) == 1 else "--each-fold"
-    return f"medseg run {shlex.quote(str(first / 'recipe.yaml'))} {each}"
+    return run_again(first, each)

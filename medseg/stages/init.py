@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def run(
         )
     recipe, dataset, found = look.at_folder(folder, overrides, report=report)
     write_text(target, _recipe(recipe, dataset, found, target))
-    report.say(f"wrote {target}; train with: medseg run {target}")
+    report.say(f"wrote {target}; train with: medseg run {shlex.quote(str(target))}")
     return target
 
 
@@ -71,7 +72,7 @@ def _recipe(recipe: Recipe, dataset: Dataset, found: Fingerprint, target: Path) 
     notes, base = [*dataset.notes, *look.problems(found)], _base(found)
     lines = [
         f"# {target.stem}: segment {foreground} in {', '.join(dataset.channels)}.",
-        f"#   medseg run {target}",
+        f"#   medseg run {shlex.quote(str(target))}",
         f"# {len(dataset.cases)} labelled cases in {dataset.format} layout.",
     ]
     if notes:

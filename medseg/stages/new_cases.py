@@ -66,7 +66,8 @@ def predict(
         average: of several runs their ``probabilities`` (``None``) or ``logits``, see `Ensemble`.
 
     Raises:
-        InputError: a case cannot be read, its mask exists already, or the runs do not fit together.
+        InputError: a case cannot be read, its mask exists already, a network is named twice, or
+            the runs do not fit together.
     """
     predictor: Segmenter
     if average is not None and len(runs) == 1:
@@ -77,6 +78,7 @@ def predict(
             found=f"--average {average} of one",
             remedy="name another run with --with RUN; the folds of one run average their logits",
         )
+    _refuse_twice(runs)
     if len(runs) == 1:
         predictor = Predictor.load(
             runs[0],
@@ -102,3 +104,18 @@ def predict(
     if predictor.postprocess.steps:
         report.stage("postprocess", "; ".join(map(str, predictor.postprocess.steps)))
     return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)
+
+
+def _refuse_twice(runs: Sequence[Path]) -> None:
+    """Refuse a network that two of the runs name: it would count double, which nobody asks for."""
+    named: dict[Path, Path] = {}
+    for run in runs:
+        for file in checkpoints.find(run):
+            other = named.setdefault(file.resolve(), run)
+            if other is not run:
+                raise InputError(
+                    "the same network is to be averaged twice",
+                    file=run,
+                    found=f"{file}, which is a part of {other} already",
+                    remedy="name each run once; its folds are averaged without a word",
+                )

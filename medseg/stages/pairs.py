@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +16,7 @@ from medseg.inference import checkpoint
 from medseg.inference.ensemble import Ensemble
 from medseg.inference.spoken import Spoken
 from medseg.recipe import load
+from medseg.stages.commands import run_again
 from medseg.stages.masks import existing
 from medseg.stages.names import some
 from medseg.stages.predict import predict_cases
@@ -101,6 +101,6 @@ def _guides(path: Path, dataset: Dataset, trust: tuple[str, ...]) -> dict[Path, 
             "predictions of held-out cases are gone, from which a cascade goes on",
             file=first / "predictions",
             found=f"no mask of {some(lost)}",
-            remedy=f"medseg run {shlex.quote(str(first / 'recipe.yaml'))} --each-fold",
+            remedy=run_again(first, "--each-fold"),
         )
     return {case.images[0]: masks[case.id] for case in dataset.cases}

@@ -72,9 +72,14 @@ def predict_cases(
     A case that fails does not stop the others; all failures are reported at the end.
 
     Raises:
-        InputErrors: naming the cases that failed.
+        InputError: ``out_dir`` is a file, or holds masks of these cases or of other labels already;
+            `InputErrors`: naming the cases that failed.
     """
     labels = json.dumps(predictor.labels.to_dict(), indent=1)
+    if out_dir.exists() and not out_dir.is_dir():
+        raise InputError(
+            "the output is a file", file=out_dir, expected="a folder", remedy="choose another name"
+        )
     if not overwrite:
         _refuse_existing(cases, out_dir, labels)
     written, problems = [], []

@@ -6,7 +6,7 @@ from typing import Any
 
 from medseg import build
 from medseg.planning.plan import Plan
-from medseg.stages import evaluate, fit, plan_file, predict
+from medseg.stages import commands, evaluate, fit, plan_file, predict
 from medseg.stages.job import Job
 from medseg.stages.run_folder import digest, files_state
 from medseg.tracking import log_artifacts
@@ -23,7 +23,7 @@ def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
     log_metrics(job)
-    job.report.say(f"to segment new images: medseg predict {job.folder.path} IMAGES -o MASKS")
+    job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
     return metrics
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
-        self._stale = self._outdated = False
+        self._stale = False
         self.replaced = Replaced(self.path)
         stored = self.path / "recipe.yaml"
         if stored.is_file():
@@ -52,8 +52,7 @@ class RunFolder:
                     expected="a new folder, or one that medseg made",
                     remedy="choose another with run_dir=FOLDER",
                 )
-            found = [key for key in recipe.differences(text) if key not in _FREE]
-            different = [key for key in found if key.partition(".")[0] not in _AFTERWARDS]
+            different = _of_training(self._differences(text))
             if different and self._begun() and not overwrite:
                 raise InputError(
                     "the run folder holds a run of another recipe",
@@ -61,7 +60,7 @@ class RunFolder:
                     found=f"these keys differ: {', '.join(different)}",
                     remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
                 )
-            self._stale, self._outdated = bool(different), bool(found)
+            self._stale = bool(different)
         elif self.path.is_file() or (
             self.path.is_dir() and not all(map(_expected, self.path.iterdir()))
         ):
@@ -83,7 +82,8 @@ class RunFolder:
         Apart from opening, so that nothing changes when the data turn out not to be there.
 
         Raises:
-            InputError: another process is training a fold of the run that is to be set aside.
+            InputError: another process is training a fold of the run that is to be set aside, or
+                has begun another recipe here since this folder was opened.
         """
         if self._stale:
             old = artefacts(self.path)
@@ -91,15 +91,29 @@ class RunFolder:
                 self.replaced.take(old)
         for folder in (self.path, *self.path.glob("fold_*"), *self.path.glob("fold_*/checkpoints")):
             sweep(folder)
-        stored = self / "recipe.yaml"
+        with locked(self.path):
+            self._write_recipe(self / "recipe.yaml")
+        self._stale = False
+
+    def _write_recipe(self, stored: Path) -> None:
         if not stored.is_file():
             write_text(stored, self.recipe.to_yaml())
-        elif self._outdated:
-            with locked(self.path):
-                lines = _read(stored).splitlines()
-                notes = [f"{line}\n" for line in lines if line.startswith("# fold_")]
-                write_text(stored, self.recipe.to_yaml() + "".join(notes))
-        self._stale = self._outdated = False
+            return
+        text = _read(stored)
+        found = self._differences(text)
+        if different := _of_training(found):
+            raise InputError(
+                "another process has begun a run of another recipe here",
+                file=self.path,
+                found=f"these keys differ: {', '.join(different)}",
+                remedy="use another folder with run_dir=FOLDER",
+            )
+        if found:
+            notes = [f"{line}\n" for line in text.splitlines() if line.startswith("# fold_")]
+            write_text(stored, self.recipe.to_yaml() + "".join(notes))
+
+    def _differences(self, text: str) -> list[str]:
+        return [key for key in self.recipe.differences(text) if key not in _FREE]
 
     def _begun(self) -> bool:
         """Say whether any stage has left something; a run that failed at its first step has not."""
@@ -159,6 +173,10 @@ class RunFolder:
 def _expected(path: Path) -> bool:
     """Tell what may lie in the folder of a run that has not begun."""
     return is_temporary(path) or (path.name == FIRST and path.is_dir()) or is_written(path)
+
+
+def _of_training(keys: Iterable[str]) -> list[str]:
+    return [key for key in keys if key.partition(".")[0] not in _AFTERWARDS]
 
 
 def digest(*parts: Any) -> str:

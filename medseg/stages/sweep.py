@@ -65,7 +65,8 @@ def run(
         All trials, best first; see `table_of`.
 
     Raises:
-        InputError: Optuna is missing; `InputErrors`: no trial could be trained.
+        InputError: Optuna is missing, or the record of trials is broken; `InputErrors`: no trial
+            could be trained.
         Interrupted: a trial was stopped, or this process was; the same command goes on.
     """
     study = _study(folder, seed, parallel=len(places) > 1)
@@ -165,9 +166,19 @@ def _study(folder: SweepFolder, seed: int, *, parallel: bool) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    study = optuna.create_study(
-        storage=folder.storage, study_name="sweep", direction="maximize", load_if_exists=True
-    )
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        study = optuna.create_study(
+            storage=folder.storage, study_name="sweep", direction="maximize", load_if_exists=True
+        )
+    except DatabaseError as error:
+        raise InputError(
+            "the record of this sweep's trials cannot be read or written",
+            file=folder.path / "study.db",
+            found=str(error.orig),
+            remedy="start over with --overwrite, or choose another folder with -o",
+        ) from error
     # Begun anew with the same seed, it would propose what it has proposed before.
     study.sampler = optuna.samplers.TPESampler(
         seed=mix(seed, len(study.trials)) % 2**32, constant_liar=parallel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -156,8 +157,12 @@ class SweepFolder:
         file = self.path / "best.yaml"
         text = StringIO()
         YAML(typ="safe", pure=True).dump(tree, text)
-        write_text(file, f"# {why}\n# medseg run {file}\n{text.getvalue()}")
+        write_text(file, f"# {why}\n# medseg run {shlex.quote(str(file))}\n{text.getvalue()}")
         return file
+
+    def _begun(self) -> bool:
+        """Say whether there is a trial; a sweep that failed at its first step binds nobody."""
+        return (self.path / "study.db").exists() or any(self.path.glob("trial_*"))
 
     def _compare(self, record: Path, recipe: Recipe) -> None:
         try:
@@ -171,7 +176,7 @@ class SweepFolder:
                 found=str(error),
                 remedy="choose another folder with -o, or start over with --overwrite",
             ) from error
-        if differ:
+        if differ and self._begun():
             raise InputError(
                 "the folder holds another sweep, whose trials cannot be compared with these",
                 file=record,

@@ -57,9 +57,17 @@ class Muon(Optimizer):
     ) -> None:
         if scale not in ("adamw", "original"):
             raise ValueError(f"scale must be 'adamw' or 'original', not {scale!r}")
-        for name, value in {"lr": lr, "adamw_lr": adamw_lr or 0.0, "momentum": momentum}.items():
-            if value < 0.0:
-                raise ValueError(f"{name} must not be negative, got {value}")
+        rates = {"lr": lr, "adamw_lr": adamw_lr or 0.0, "eps": eps}
+        decays = {"weight_decay": weight_decay, "adamw_weight_decay": adamw_weight_decay or 0.0}
+        for name, value in {**rates, **decays}.items():
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"{name} must be finite and not negative, got {value}")
+        if len(betas) != 2 or not all(0.0 <= factor < 1.0 for factor in (momentum, *betas)):
+            raise ValueError(
+                f"momentum and two betas must lie in [0, 1), got {momentum} and {list(betas)}"
+            )
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
         defaults = {
             "lr": lr,
             "weight_decay": weight_decay,

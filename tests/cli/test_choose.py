@@ -121,3 +121,20 @@ def test_masks_of_the_best_pair_are_cleaned_as_they_need_it(cli, runs, here, pha
     assert "--postprocessing choice/postprocessing.yaml" in found["command"]
     words = found["command"].replace("IMAGES", str(phantom / "imagesTr")).split()[1:]
     assert cli(*words)[0] == 0
+
+
+def test_the_choice_never_goes_into_a_file_or_a_run(cli, runs, here):
+    shutil.copytree(runs / "fine", here / "fine")
+    (here / "fine" / "postprocessing.yaml").write_text("mine")
+    (here / "file").write_text("mine")
+    for output, word in (("fine", "is a run"), ("file", "is a file")):
+        words = ["choose", runs / "fine", runs / "coarse", "-o", output, "--overwrite"]
+        code, _, err = cli(*words)
+        assert code == 2 and word in err, err
+    assert (here / "fine" / "postprocessing.yaml").read_text() == "mine"
+    assert (here / "file").read_text() == "mine"
+
+
+def test_a_run_is_not_paired_with_itself(cli, runs):
+    code, _, err = cli("choose", runs / "fine", runs / "fine" / ".", "-o", "choice")
+    assert code == 2 and "named twice" in err, err

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -7,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medseg.cli import guarded
 from medseg.cli.parser import parse
 from medseg.data import phantoms
 from medseg.recipe import load
@@ -204,3 +207,16 @@ def test_init_and_inspect_take_a_description_of_the_layout(cli, cli_json, pictur
 @pytest.mark.parametrize("word", ["500", "500 steps", "500steps"])
 def test_an_amount_of_steps_may_say_so(word):
     assert parse(["fit", "quickstart", "--extend", word]).extend == 500
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(errno.EACCES, "permission"), (errno.EROFS, "permission"), (errno.ENOSPC, "free some space")],
+)
+def test_what_the_system_refuses_comes_with_its_own_remedy(capsys, code, word):
+    def act():
+        raise OSError(code, os.strerror(code), "data")
+
+    assert guarded(act) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: data: {os.strerror(code)}") and word in said

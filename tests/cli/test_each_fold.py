@@ -121,12 +121,17 @@ def test_two_runs_are_compared(cli, cli_json, run, recipe, here):
     )
 
 
+SCORES = '{"schema": 1, "n_cases": 1, "classes": ["x"], "cases": {"a": {"x": {"dice": %s}}}}'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "no such run"),
         ("[]", "no metrics.json"),
         ('{"n_cases": 1, "cases": {"a": 1}}', "no metrics.json"),
+        (SCORES % '"0.5"', "no metrics.json"),
+        (SCORES % 'null, "volume_ref_ml": null', "no metrics.json"),
         ('{"schema": 1, "n_cases": 0, "note": "trained on every case"}', "scored no case"),
     ],
 )

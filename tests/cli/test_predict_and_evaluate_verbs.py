@@ -108,3 +108,19 @@ def test_predict_leaves_a_foreign_label_file_alone(cli, trained, phantom, here):
     code, _, err = cli("predict", trained, image, "-o", "out")
     assert code == 2 and "labels.json" in err
     assert (here / "out" / "labels.json").read_text() == "mine"
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_segmented(
+    cli, trained, phantom, here
+):
+    (here / "out").write_text("mine")
+    code, _, err = cli("predict", trained, phantom / "imagesTr", "-o", "out")
+    assert code == 2 and err.count("error:") == 1 and "the output is a file" in err
+    assert (here / "out").read_text() == "mine"
+
+
+def test_a_network_is_not_averaged_with_itself(cli, trained, phantom):
+    best = trained / "fold_0" / "checkpoints" / "best.ckpt"
+    for again in (trained, best):
+        code, _, err = cli("predict", trained, phantom / "imagesTr", "-o", "o", "--with", again)
+        assert code == 2 and "averaged twice" in err, err

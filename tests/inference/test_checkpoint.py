@@ -207,3 +207,23 @@ def test_a_run_without_checkpoints_says_to_train(tmp_path):
 def test_an_absent_run_is_named(tmp_path):
     with pytest.raises(InputError, match="no such run"):
         find(tmp_path / "runs" / "x")
+
+
+def test_weights_that_are_not_finite_are_refused(content, save):
+    name = next(iter(content["state_dict"]))
+    content["state_dict"] = {
+        key: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+        for key, value in content["state_dict"].items()
+    }
+    message = refused(save(content))
+    assert "not finite" in message and name.rpartition(".")[2] in message
+
+
+def test_a_record_with_an_orientation_that_is_none_is_incomplete(content, save):
+    content["medseg"]["plan"]["orientation"] = "RRS"
+    assert "RRS" in refused(save(content))
+
+
+def test_a_record_without_a_format_leaves_it_to_the_files(content, save):
+    content["medseg"]["format"] = {}
+    assert read(save(content)).format == {"name": "auto", "options": {}}

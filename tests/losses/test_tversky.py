@@ -73,7 +73,9 @@ def test_a_perfect_class_has_a_finite_gradient_under_a_root(exponent):
     assert torch.isfinite(p.grad).all()
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": -1}, {"beta": -0.1}, {"exponent": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"alpha": -1}, {"beta": -0.1}, {"exponent": 0}, {"alpha": 0, "beta": 0}]
+)
 def test_impossible_numbers_are_refused(case, wrong):
     with pytest.raises(InputError, match="alpha and beta"):
         TverskyLoss(**wrong)(*case)

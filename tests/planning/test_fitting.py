@@ -42,3 +42,21 @@ def test_what_the_user_fixed_stays():
     ]
     assert {x.batch_size for x in loads(PATCH, 4, step=(8, 8, 8), keep_batch=True)} == {4}
     assert {x.accumulate for x in loads(PATCH, 4, step=(8, 8, 8), keep_accumulate=True)} == {1}
+
+
+def test_batches_and_patches_far_too_large_are_soon_small():
+    batches = list(loads(PATCH, 10**20, step=(8, 8, 8), keep_patch=True))
+    assert len(batches) < 200 and batches[-1] == Load(PATCH, 1, 10**20)
+    patches = list(loads((8 * 10**6,) * 3, 1, step=(8, 8, 8)))
+    assert len(patches) < 5000 and patches[-1].patch_size == (8, 8, 8)
+
+
+def test_every_size_is_tried_of_a_batch_and_a_patch_of_usual_sizes():
+    assert [load.batch_size for load in loads(PATCH, 6, step=(8, 8, 8), keep_patch=True)] == [
+        6,
+        3,
+        2,
+        1,
+    ]
+    sizes = {load.patch_size[0] for load in loads((512, 512), 1, step=(8, 8))}
+    assert sizes == set(range(8, 513, 8))

@@ -91,6 +91,8 @@ def test_a_value_is_the_same_after_its_way_over_the_command_line(key, value):
         ("logger.name: [csv, none]", ["the same for all trials"]),
         ("cascade.first: [null, lowres]", ["the same for all trials"]),
         ("data.fold: [0, 1]", ["compared on the same ones"]),
+        ("data.root: [a, b]", ["compared on the same ones"]),
+        ("data.labels: [{a: 1}, {b: 1}]", ["what a trial is scored for"]),
         ("", ["names no key"]),
         ("[a, b]", ["a mapping of keys"]),
     ],

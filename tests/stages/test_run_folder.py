@@ -170,3 +170,12 @@ def test_what_a_killed_process_was_writing_does_not_bind_the_folder(recipe, tmp_
     os.utime(left, (0, 0))
     start(recipe())
     assert not left.exists()
+
+
+def test_of_two_recipes_begun_at_once_in_a_folder_the_second_is_refused(recipe):
+    first, second = RunFolder(recipe()), RunFolder(recipe("seed=9"))
+    first.begin()
+    with pytest.raises(InputError, match="another process has begun") as error:
+        second.begin()
+    assert "seed" in error.value.found
+    assert (first / "recipe.yaml").read_text() == recipe().to_yaml()

@@ -155,7 +155,7 @@ def test_an_interrupted_sweep_goes_on_with_the_trial_it_had_begun(tmp_path):
     [({"space": SPACE[:1]}, "space"), ({"each": ("trainer.steps=3",)}, "each")],
 )
 def test_a_folder_of_another_sweep_is_refused_with_what_differs(tmp_path, changed, word):
-    opened(tmp_path / "s")
+    opened(tmp_path / "s").trial(0).mkdir()
     with pytest.raises(InputError, match="another sweep") as caught:
         SweepFolder(tmp_path / "s", subject(**changed), RECIPE)
     assert word in caught.value.found and "--overwrite" in caught.value.remedy
@@ -163,7 +163,7 @@ def test_a_folder_of_another_sweep_is_refused_with_what_differs(tmp_path, change
 
 
 def test_a_folder_of_another_recipe_is_refused_too(tmp_path):
-    opened(tmp_path / "s")
+    opened(tmp_path / "s").trial(0).mkdir()
     other = load_text("data: {root: /data}\nseed: 5", source="r.yaml")
     with pytest.raises(InputError, match="another sweep") as caught:
         SweepFolder(tmp_path / "s", Subject("r.yaml", other.to_yaml(), SPACE), other)
@@ -223,3 +223,18 @@ def test_scores_that_are_not_finite_count_nothing(tmp_path):
     assert folder.scores(0) == [0.0, 0.5]
     trial.file.write_text("[{")
     assert folder.scores(0) == []
+
+
+def test_a_sweep_that_failed_before_its_first_trial_does_not_bind_the_folder(tmp_path):
+    opened(tmp_path / "s")
+    other = subject(each=("trainer.steps=9",))
+    SweepFolder(tmp_path / "s", other, RECIPE).begin()
+    assert json.loads((tmp_path / "s" / "sweep.json").read_text())["each"] == ["trainer.steps=9"]
+
+
+def test_a_broken_record_of_trials_is_named(tmp_path):
+    folder = opened(tmp_path / "s")
+    (folder.path / "study.db").write_text("garbage")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        go(folder, starter(folder, lambda *_: [0.5]), 1)
+    assert caught.value.file == folder.path / "study.db"

@@ -130,7 +130,21 @@ def test_its_state_goes_through_a_checkpoint_without_pickle(tmp_path):
         assert torch.equal(p, q)
 
 
-@pytest.mark.parametrize("options", [{"scale": "large"}, {"lr": -1.0}, {"momentum": -0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": "large"},
+        {"lr": -1.0},
+        {"lr": float("nan")},
+        {"momentum": -0.1},
+        {"momentum": 5.0},
+        {"betas": ()},
+        {"betas": (0.9, 1.0)},
+        {"eps": -1.0},
+        {"steps": 0},
+        {"adamw_weight_decay": -1.0},
+    ],
+)
 def test_arguments_out_of_range_are_refused(options):
     with pytest.raises(ValueError):
         Muon([nn.Parameter(torch.zeros(8, 8))], **options)

@@ -243,7 +243,7 @@ def _hold_out(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[dict[str,
 
 
 def _require_sound_ids(cases: Sequence[Case], source: Path) -> None:
-    """Ids become file names, so they must not lead anywhere."""
+    """Ids become file names, so they must not lead anywhere, and are written down as UTF-8."""
     for case in cases:
         if not case.id.strip() or case.id in (".", "..") or any(c in case.id for c in "/\\\0\n\r"):
             raise InputError(
@@ -252,3 +252,17 @@ def _require_sound_ids(cases: Sequence[Case], source: Path) -> None:
                 expected="text without slashes",
                 found=repr(case.id),
             )
+        for path in (*case.images, case.label):
+            if path is not None and not _is_text(path):
+                raise InputError(
+                    "has a file whose name is not text",
+                    file=source,
+                    expected="names in UTF-8",
+                    found=repr(str(path)),
+                    remedy="rename it, for instance with convmv",
+                )
+
+
+def _is_text(path: Path) -> bool:
+    """Tell whether a path can be written down; the system gives other bytes as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path))

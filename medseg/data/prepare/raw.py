@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,13 @@ def damage_told(path: Path) -> Iterator[None]:
     # Nearly anything: EOFError, zlib.error, struct.error, OverflowError, MemoryError,
     # ZeroDivisionError, RuntimeError, AttributeError…
     except Exception as error:
+        if path.exists() and not os.access(path, os.R_OK):
+            raise InputError(
+                "this user may not read the file",
+                file=path,
+                found="no permission",
+                remedy="let its owner allow it (chmod), or copy it",
+            ) from error
         raise InputError(
             "the file cannot be read; it is damaged, cut short, or of another format",
             file=path,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,15 @@ def test_a_datalist_groups_the_files_of_new_cases(tmp_path):
     path = csv(tmp_path, "id,image_T1,image_T2\na,a1.nii,a2.nii\n")
     cases = formats.group([path], format="datalist", channels=["T1", "T2"])
     assert [(c.id, len(c.images)) for c in cases] == [("a", 2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_file_name_that_is_not_text_is_refused(tmp_path):
+    name = os.fsdecode(b"\xff.nii")
+    touch(tmp_path, name, "m.nii")
+    (tmp_path / "x.json").write_text(
+        json.dumps({"training": [{"image": name, "label": "m.nii", "id": "a"}]})
+    )
+    with pytest.raises(InputError, match="name is not text") as error:
+        formats.read(tmp_path / "x.json", labels=LABELS)
+    assert "rename" in error.value.remedy

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from medseg.data.case import Case
+from medseg.data.prepare import raw
 from medseg.data.prepare.raw import companions
 from medseg.data.prepare.reading import read_image, read_label
 from medseg.errors import InputError
@@ -431,3 +432,12 @@ def test_a_label_of_another_shape_or_place_is_refused_naming_both_files(tmp_path
 def test_a_label_with_several_channels_is_refused(tmp_path):
     path = nifti(tmp_path / "m.nii", values((4, 5, 6, 2)) % 2)
     assert "2 channels, where one is wanted" in refusal(read_label, path, ORGAN)
+
+
+def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(b"")
+    monkeypatch.setattr(raw.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="may not read") as error, raw.damage_told(path):
+        raise PermissionError
+    assert error.value.file == path and "chmod" in error.value.remedy
