@@ -17,6 +17,7 @@ from medseg.build.device import check_device
 from medseg.build.feed import build_data
 from medseg.build.plan import (
     build_plan,
+    modalities,
     other_network,
     plan_overrides,
     preset,
@@ -49,6 +50,7 @@ __all__ = [
     "inheritance",
     "input_channels",
     "is_to_be_written",
+    "modalities",
     "other_network",
     "plain",
     "plan_overrides",

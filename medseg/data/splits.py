@@ -61,15 +61,17 @@ def make_splits(
     groups: dict[str, list[str]] = {}
     for case in sorted(cases, key=lambda c: c.id):
         groups.setdefault(_group_of(case), []).append(case.id)
+    grouped = len(groups) != len(cases)
     if len(groups) < folds:
         raise InputError(
-            f"{len(cases)} {'case' if len(cases) == 1 else 'cases'}"
-            + (f" of {len(groups)} patients" if len(groups) != len(cases) else "")
+            f"{len(cases)} case{'s' * (len(cases) != 1)}"
+            + (f" of {len(groups)} patient{'s' * (len(groups) != 1)}" if grouped else "")
             + f" cannot fill {folds} folds",
             expected=f"at least {folds}",
             found=", ".join(sorted(groups)[:10]) or "none",
             remedy="train on every case, without validation: data.fold=all"
-            + (f"; or data.folds={len(groups)}" if len(groups) > 1 else ""),
+            + (f"; or data.folds={len(groups)}" if len(groups) > 1 else "")
+            + ("; or correct who the patient is: data.group_pattern" if grouped else ""),
         )
     names = sorted(groups)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
@@ -115,7 +117,7 @@ def check_splits(
     splits: Sequence[Mapping[str, Sequence[str]]],
     cases: Sequence[Case],
     *,
-    file: Path | None = None,
+    file: str | Path | None = None,
 ) -> list[Split]:
     """Hold splits against the cases; raises as `read_splits` does."""
     group = {case.id: _group_of(case) for case in cases}
@@ -153,6 +155,8 @@ def check_splits(
                 file=file,
                 expected="all cases of a group on one side",
                 found=_first_ten(shared),
+                remedy="hold out all cases of a patient or none (data.held_out, data.splits), or "
+                "correct who the patient is (data.group_pattern)",
             )
         checked.append({"train": sorted(train), "val": sorted(val)})
     return checked

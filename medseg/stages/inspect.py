@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medseg import build
 from medseg.atomic import write_text
+from medseg.data.case import Dataset
 from medseg.data.prepare.fingerprint import fingerprint
 from medseg.data.prepare.problems import check, problems
 from medseg.planning.fingerprint import Fingerprint
+from medseg.recipe import Recipe
 from medseg.stages.job import Job
 
 
@@ -26,9 +29,14 @@ def run(job: Job) -> Fingerprint:
         write_text(target, found.to_json())
         job.folder.record("inspect", job.data_state)
         job.report.stage("inspect", f"cases: {len(found.cases)}, layout: {job.dataset.format}")
-    for note in [*job.dataset.notes, *problems(found)]:
+    for note in oddities(job.recipe, job.dataset, found):
         job.report.say(f"  note: {note}")
     return found
+
+
+def oddities(recipe: Recipe, dataset: Dataset, found: Fingerprint) -> list[str]:
+    """Name what is odd about a data set, taken for what the recipe says that it shows."""
+    return [*dataset.notes, *problems(found, modalities=build.modalities(recipe, found))]
 
 
 def read(path: Path) -> Fingerprint | None:

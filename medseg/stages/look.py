@@ -10,13 +10,12 @@ from tempfile import TemporaryDirectory
 from medseg import build
 from medseg.data.case import Dataset
 from medseg.data.prepare.fingerprint import fingerprint
-from medseg.data.prepare.problems import problems
+from medseg.errors import InputError, did_you_mean
 from medseg.machine import usable_cores
 from medseg.planning.fingerprint import Fingerprint
 from medseg.recipe import Recipe, load_text
+from medseg.stages.inspect import oddities
 from medseg.stages.reporter import Reporter
-
-__all__ = ["at_folder", "problems"]
 
 
 def at_folder(
@@ -30,8 +29,9 @@ def at_folder(
         report: how to speak.
 
     Raises:
-        InputError: no layout fits, or cases cannot be read.
+        InputError: there is no such folder, no layout fits, or cases cannot be read.
     """
+    _require(folder)
     text = f"data: {{root: {json.dumps(str(folder.resolve()))}}}"
     recipe = load_text(text, source=folder, overrides=overrides)
     # Frames of videos are cut out for a look; a data folder is nothing to write into.
@@ -41,6 +41,20 @@ def at_folder(
         with report.progress("inspect") as advance:
             found = fingerprint(dataset, workers=usable_cores(), progress=advance)
     report.stage("inspect", f"cases: {len(found.cases)}, layout: {dataset.format}, in {folder}")
-    for note in [*dataset.notes, *problems(found)]:
+    for note in oddities(recipe, dataset, found):
         report.say(f"  note: {note}")
     return recipe, dataset, found
+
+
+def _require(folder: Path) -> None:
+    """Refuse a folder that is not there, which was typed and stands in no recipe."""
+    if folder.expanduser().exists():
+        return
+    parent = folder.expanduser().absolute().parent
+    there = sorted(p.name for p in parent.iterdir()) if parent.is_dir() else []
+    raise InputError(
+        "does not exist",
+        file=folder,
+        expected="the folder of a data set, or the file of a datalist",
+        remedy=did_you_mean(folder.name, there) or "correct the path",
+    )

@@ -61,15 +61,16 @@ def cases_of_fold(
 def folds_of(
     recipe: Recipe,
     dataset: Dataset,
-    run_dir: Path,
+    run_dir: Path | None,
     *,
     labels: Callable[[], Labels] | None = None,
 ) -> list[Split]:
     """Return the folds of a run without writing them; raises as `cases_of_fold` does.
 
     Without ``labels``, folds that are yet to be dealt have the right number, not the right cases.
+    Without ``run_dir`` they are those of a run that is yet to be.
     """
-    recorded = _recorded(run_dir / "splits.json")
+    recorded = None if run_dir is None else _recorded(run_dir / "splits.json")
     splits = _splits(recipe, dataset, recorded, labels)
     fold = recipe.data.fold
     if fold != "all" and fold >= len(splits):
@@ -78,7 +79,7 @@ def folds_of(
             file=recipe.data.splits or recipe.source,
             expected=f"data.fold from 0 to {len(splits) - 1}, or all",
         )
-    if recorded is not None and splits != recorded:
+    if run_dir is not None and recorded is not None and splits != recorded:
         _refuse_trained(recipe, run_dir, _difference(recorded, splits))
     return splits
 
@@ -128,7 +129,8 @@ def _splits(
     if recipe.data.splits:
         return read_splits(Path(recipe.data.splits), dataset.cases)
     if dataset.splits:
-        return check_splits(dataset.splits, dataset.cases)
+        said = recipe.at("data", "held_out") if recipe.data.held_out else dataset.root
+        return check_splits(dataset.splits, dataset.cases, file=said)
     ids = sorted(case.id for case in dataset.cases)
     if recorded is not None and _ids(recorded) == ids:
         folds = len(recorded)

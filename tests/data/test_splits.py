@@ -62,7 +62,9 @@ def test_one_case_points_to_fold_all():
 def test_too_few_patients_are_counted_as_patients():
     with pytest.raises(InputError, match="4 cases of 2 patients cannot fill 3 folds") as error:
         make_splits(cases("a1", "a2", "b1", "b2", group=lambda n: n[0]), 3)
-    assert "data.folds=2" in error.value.remedy
+    assert "data.folds=2" in error.value.remedy and "data.group_pattern" in error.value.remedy
+    with pytest.raises(InputError, match="2 cases of 1 patient cannot"):
+        make_splits(cases("a1", "a2", group=lambda n: n[0]), 3)
 
 
 @pytest.mark.parametrize("folds", [1, 0, -3])

@@ -23,7 +23,10 @@ def add(verb: Verb) -> None:
     init = verb("init", "Recognise a data folder and write a commented recipe for it.")
     init.add_argument("folder", type=Path, metavar="DATA_FOLDER")
     init.add_argument(
-        "overrides", nargs="*", metavar="data.KEY=VALUE", help="describe what is not recognised"
+        "overrides",
+        nargs="*",
+        metavar="data.KEY=VALUE",
+        help="say how it is read, what it shows, its folds",
     )
     init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")

@@ -16,14 +16,14 @@ def act(arguments: Namespace) -> None:
     say = reporter(arguments)
     path = Path(arguments.recipe)
     if path.is_dir() or path.suffix.lower() in (".csv", ".json", ".tsv"):
-        _, dataset, found = look.at_folder(path, arguments.overrides, report=say)
-        notes = dataset.notes
+        recipe, dataset, found = look.at_folder(path, arguments.overrides, report=say)
     else:
         with open_job(arguments) as job:
             found = inspect.run(job)
-        notes = job.dataset.notes
+        recipe, dataset = job.recipe, job.dataset
     say.table("", ("what", "found"), _rows(found))
-    print_json(arguments, {**found.to_dict(), "problems": [*notes, *look.problems(found)]})
+    odd = inspect.oddities(recipe, dataset, found)
+    print_json(arguments, {**found.to_dict(), "problems": odd})
 
 
 def _rows(found: Fingerprint) -> list[tuple[str, str]]:

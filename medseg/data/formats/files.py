@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ IMAGE_SUFFIXES = (
 )
 # Of what FFmpeg reads, what machines export.
 VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv")
+CONVERT = "this is DICOM: convert it to NIfTI first, for instance with dcm2niix"
 
 
 def stem_of(path: str | Path) -> str:
@@ -171,6 +173,39 @@ def require_unique(cases: Sequence[Case], *, source: Path) -> None:
             expected="one entry per case",
             found=f"{first_ten(twice)} (for instance {first_ten(where)})",
         )
+
+
+def no_image(where: Path, *, named: str, remedy: str | None = None) -> InputError:
+    """Say that a folder holds no image, what it holds instead, and how DICOM is converted.
+
+    Args:
+        where: the folder.
+        named: how images there are called.
+        remedy: where it is no matter of DICOM.
+    """
+    there = sorted(p.name for p in where.iterdir()) if where.is_dir() else []
+    return InputError(
+        "holds no image",
+        file=where,
+        expected=named,
+        found=first_ten(there) or "nothing",
+        remedy=CONVERT if holds_dicom(where) else remedy,
+    )
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Tell whether one of the first files in a folder, or below it, is DICOM."""
+    return any(map(_is_dicom, islice(folder.rglob("*"), 50)))
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def require_folder(root: Path) -> Path:

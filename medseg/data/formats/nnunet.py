@@ -174,10 +174,8 @@ def _training(root: Path, state: Mapping[str, Any], source: Path) -> tuple[_Foun
     images = [p for p in files.list_images(root / "imagesTr") if _ends(p, ending)]
     labels = [p for p in files.list_images(root / "labelsTr") if _ends(p, ending)]
     if not images:
-        raise InputError(
-            "holds no image",
-            file=root / "imagesTr",
-            expected=f"files named <case>_0000{ending or '.nii.gz'}",
+        raise files.no_image(
+            root / "imagesTr", named=f"files named <case>_0000{ending or '.nii.gz'}"
         )
     return _collect(images), {files.stem_of(p): p for p in labels}
 

@@ -21,6 +21,12 @@ FORMATS: dict[str, ModuleType] = {
     module.NAME: module for module in (decathlon, nnunet, brats, echonet, folders, datalist)
 }
 
+_DESCRIBE = (
+    "name the right folder, or describe this one: medseg init FOLDER data.format=folders "
+    "data.images_folder=. data.labels_folder=. data.image_pattern='{case}.nii.gz' "
+    "data.label_pattern='{case}_seg.nii.gz'; in a recipe the same keys"
+)
+
 
 def recognise(root: str | Path) -> Recognition:
     """Name the format of a folder (or of a datalist file) and say what speaks for it.
@@ -50,8 +56,7 @@ def recognise(root: str | Path) -> Recognition:
         file=root,
         expected=f"one of these below it{looked}",
         found=files.first_ten(sorted(p.name for p in root.iterdir())),
-        remedy="point data.root at the right folder, or describe it: data.format=folders with "
-        "data.images_folder, data.labels_folder, data.image_pattern and data.label_pattern",
+        remedy=files.CONVERT if files.holds_dicom(root) else _DESCRIBE,
     )
 
 
@@ -152,10 +157,12 @@ def group(
     if others:
         cases += module.group(others, channels=tuple(channels), options=chosen)
     if not cases:
-        raise InputError(
-            "holds no image",
-            file=inputs[0],
-            expected=f"files as the format {module.NAME!r} names them: {module.LOOKED_FOR}",
+        by_name = any(files.list_images(p) for p in inputs)
+        raise files.no_image(
+            inputs[0],
+            named=f"files that end in {', '.join(files.IMAGE_SUFFIXES)}"
+            + (f", named as the format {module.NAME!r} has it" if by_name else ""),
+            remedy="take each file for a case: --format decathlon" if by_name else None,
         )
     cases = sorted(
         _grouped(cases, chosen.group_pattern, inputs[0].parent), key=lambda case: case.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from math import log10
 from pathlib import Path
 from statistics import median
@@ -20,23 +20,40 @@ _SPACING_OUTLIER = 1.5
 _ANISOTROPIC = 3.0
 _TINY_VOXELS = 50
 _MOST_NAMES = 5
+# Air is -1000 HU; scanners fill what lies outside of their circle with values down to -3024.
+_AIR = (-3100.0, -900.0)
 
 
-def problems(fingerprint: Fingerprint) -> list[str]:
+def problems(fingerprint: Fingerprint, *, modalities: Sequence[str] | None = None) -> list[str]:
     """Name what a user should know before training; nothing here stops it.
+
+    Args:
+        fingerprint: of the data set.
+        modalities: what each channel is taken for (``ct`` or another); ``None``: by their names.
 
     Returns:
         One sentence each; empty where there is nothing to say.
     """
-    looks: tuple[Callable[[Fingerprint], Iterable[str]], ...] = (
-        _types,
-        _intensities,
-        _labels,
-        _geometry,
-        _duplicates,
-        _files,
-    )
-    return [sentence for look in looks for sentence in look(fingerprint)]
+    shown = [m.lower() for m in (fingerprint.modalities if modalities is None else modalities)]
+    return [
+        *_types(fingerprint),
+        *_intensities(fingerprint, shown),
+        *_taken_for_another(fingerprint, shown),
+        *_labels(fingerprint),
+        *_geometry(fingerprint),
+        *_duplicates(fingerprint),
+        *_files(fingerprint),
+    ]
+
+
+def looks_like_ct(fingerprint: Fingerprint, channel: int) -> bool:
+    """Tell whether a channel holds Hounsfield units by its values: whole numbers, least in air.
+
+    So it must be in more than half of the cases. CT cut out without any air is not recognised.
+    """
+    stats = [s for case in fingerprint.cases if (s := case.nonzero[channel])]
+    airy = [s for s in stats if _AIR[0] <= s.min <= _AIR[1] and s.min % 1 == s.max % 1 == 0]
+    return 2 * len(airy) > len(fingerprint.cases)
 
 
 def check(fingerprint: Fingerprint, dataset: Dataset, *, empty_labels: bool = False) -> None:
@@ -112,7 +129,7 @@ def _types(fp: Fingerprint) -> Iterable[str]:
             yield f"the {what} are stored in different types: {listed}"
 
 
-def _intensities(fp: Fingerprint) -> Iterable[str]:
+def _intensities(fp: Fingerprint, modalities: Sequence[str]) -> Iterable[str]:
     for number, channel in enumerate(fp.channels):
         tops = [(s.max, c.id) for c in fp.cases if (s := c.nonzero[number])]
         empty = [c.id for c in fp.cases if c.nonzero[number] is None]
@@ -128,13 +145,23 @@ def _intensities(fp: Fingerprint) -> Iterable[str]:
             (low, low_id), (high, high_id) = positive[0], positive[-1]
             remedy = (
                 "Hounsfield units would not: check the rescale slope"
-                if fp.modalities[number] == "ct"
+                if modalities[number] == "ct"
                 else "normalise each case by itself (zscore)"
             )
             yield (
                 f"the intensity maxima of channel {channel} reach from {_number(low)} ({low_id}) "
                 f"to {_number(high)} ({high_id}), {log10(high / low):.1f} orders of magnitude; "
                 f"{remedy}"
+            )
+
+
+def _taken_for_another(fp: Fingerprint, modalities: Sequence[str]) -> Iterable[str]:
+    for number, channel in enumerate(fp.channels):
+        if modalities[number] in ("other", "mr") and looks_like_ct(fp, number):
+            key = "data.modality=ct" if len(fp.channels) == 1 else f"data.channels, {channel}: ct,"
+            yield (
+                f"the values of channel {channel} look like Hounsfield units of CT: {key} scales "
+                "them as such, mr image by image"
             )
 
 

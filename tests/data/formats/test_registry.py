@@ -134,6 +134,29 @@ def test_grouping_names_inputs_that_are_missing(tmp_path):
         formats.group([tmp_path], format="decathlon", channels=["a"])
 
 
+@pytest.mark.parametrize("format", ["decathlon", "folders", "brats", "nnunet", "datalist"])
+def test_dicom_is_told_to_be_converted(tmp_path, format):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "CT.1.3.12").write_bytes(bytes(128) + b"DICM")
+    for act in (
+        lambda: formats.group([tmp_path / "series"], format=format, channels=["T1"]),
+        lambda: formats.recognise(tmp_path / "series"),
+    ):
+        with pytest.raises(InputError) as error:
+            act()
+        assert "DICOM" in error.value.remedy and "CT.1.3.12" in error.value.found
+    with pytest.raises(InputError, match="holds no image") as error:
+        formats.group([tmp_path / "series"], format=format, channels=["T1"])
+    assert ".nii.gz" in error.value.expected and "images/" not in error.value.expected
+
+
+def test_an_unrecognised_folder_says_how_init_is_told_its_layout(tmp_path):
+    touch(tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match="fits no known") as error:
+        formats.recognise(tmp_path)
+    assert "medseg init FOLDER data.format=folders" in error.value.remedy
+
+
 @pytest.mark.parametrize(
     ("names", "channels", "ids"),
     [

@@ -180,6 +180,16 @@ def test_each_oddity_is_named(tmp_path):
     assert text.count("blank") == 1
 
 
+def test_values_like_hounsfield_units_are_named_unless_they_are_taken_for_ct(tmp_path):
+    image, label = picture(0, top=1400)
+    data = dataset(tmp_path, add(tmp_path, "a", image - np.int16(1000), label))
+    taken = fingerprint(data)
+    said = [p for p in problems(taken) if "Hounsfield" in p]
+    assert len(said) == 1 and "MR" in said[0] and "data.modality=ct" in said[0]
+    assert problems(taken, modalities=["mr"]) == problems(taken)
+    assert not any("Hounsfield" in p for p in problems(taken, modalities=["CT"]))
+
+
 def test_a_channel_of_zeros_and_ones_is_no_single_value(tmp_path):
     image, label = picture(0)
     data = dataset(tmp_path, add(tmp_path, "mask", (image > 0).astype(np.int16), label))
