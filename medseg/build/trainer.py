@@ -53,13 +53,19 @@ def build_trainer(
     fold_dir: Path,
     *,
     steps_per_epoch: int,
-    loggers: Sequence[Any] = (),
+    open_loggers: Callable[[], Sequence[Any]] = list,
     quiet: bool = False,
     limit: float | None = None,
 ) -> pl.Trainer:
     """Make the trainer with its clock, its checkpoints and its manners at Ctrl-C.
 
-    ``limit``: seconds or steps of the whole training, where it was extended.
+    Args:
+        recipe: how to train.
+        fold_dir: where checkpoints, curves and times go.
+        steps_per_epoch: batches of an epoch.
+        open_loggers: called when the training starts, once its budget is accepted.
+        quiet: show nothing.
+        limit: seconds or steps of the whole training, where it was extended.
     """
     import pytorch_lightning as pl
 
@@ -79,9 +85,13 @@ def build_trainer(
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        logger=list(loggers) or False,
+        logger=False,
         callbacks=_callbacks(
-            recipe, fold_dir, clock=_clock(recipe, steps_per_epoch, limit), quiet=quiet
+            recipe,
+            fold_dir,
+            clock=_clock(recipe, steps_per_epoch, limit),
+            open_loggers=open_loggers,
+            quiet=quiet,
         ),
         plugins=[AtomicCheckpointIO(), _environment()],
     )
@@ -145,13 +155,19 @@ def _clock(recipe: Recipe, steps_per_epoch: int, limit: float | None) -> Trainin
 
 
 def _callbacks(
-    recipe: Recipe, fold_dir: Path, *, clock: TrainingClock, quiet: bool
+    recipe: Recipe,
+    fold_dir: Path,
+    *,
+    clock: TrainingClock,
+    open_loggers: Callable[[], Sequence[Any]],
+    quiet: bool,
 ) -> list[pl.Callback]:
     import pytorch_lightning as pl
 
     from medseg.tracking import (
         BottleneckCallback,
         CurvesCallback,
+        OpenLoggers,
         OverlayCallback,
         ThroughputCallback,
         TrainingProgress,
@@ -171,14 +187,20 @@ def _callbacks(
     checkpoints = Checkpoints(
         fold_dir / "checkpoints", clock, every=_every(settings.checkpoint_every)
     )
-    bottleneck = BottleneckCallback(fold_dir, quiet=quiet)
+    limit = next(k for k in ("steps", "epochs", "budget") if getattr(settings, k) is not None)
+    bottleneck = BottleneckCallback(
+        fold_dir, elapsed=lambda: clock.elapsed, limit=f"trainer.{limit}", quiet=quiet
+    )
     callbacks: list[pl.Callback] = [
         clock,
+        OpenLoggers(open_loggers),
         fast,
         ThroughputCallback(),
         OverlayCallback(),
         CurvesCallback(fold_dir),
-        TrainingProgress(clock.fraction, quiet=quiet, note=bottleneck.line),
+        TrainingProgress(
+            clock.fraction, elapsed=lambda: clock.elapsed, quiet=quiet, note=bottleneck.line
+        ),
         # Last, so that curves and overlays count as validation, and its table follows the bar.
         bottleneck,
     ]

@@ -98,10 +98,11 @@ def _train(first: Namespace, recipe: Recipe) -> None:
     where = f"first stage, {recipe.cascade.first}: {build.first_folder(recipe)}"
     reporter(first).stage("cascade", where)
     if recipe.cascade.out_of_fold:
-        folds.train(first, load(first.recipe, first.overrides, trust=trusted(first)))
+        recipe_of_first = load(first.recipe, first.overrides, trust=trusted(first))
+        folds.train(first, recipe_of_first, leads_on=False)
         return
     with open_job(first) as job:
-        run.run(job)
+        run.run(job, leads_on=False)
 
 
 @contextmanager

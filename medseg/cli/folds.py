@@ -14,12 +14,13 @@ from medseg.recipe import Recipe
 from medseg.stages import each_fold, side_by_side
 
 
-def train(arguments: Namespace, recipe: Recipe) -> dict[str, Any]:
+def train(arguments: Namespace, recipe: Recipe, *, leads_on: bool = True) -> dict[str, Any]:
     """Train and predict the folds where the arguments say, and return ``metrics.json``.
 
     Args:
         arguments: of ``medseg run``.
         recipe: theirs.
+        leads_on: say how to go on from here.
 
     Raises:
         InputError: see `medseg.stages.each_fold.each` and `medseg.cli.on_ray.cluster`.
@@ -35,6 +36,7 @@ def train(arguments: Namespace, recipe: Recipe) -> dict[str, Any]:
                 partial(open_fold, arguments),
                 start=lambda fold, place: one_fold.start(arguments, fold, place, log(fold)),
                 places=_places(arguments, recipe),
+                leads_on=leads_on,
             )
         words = partial(one_fold.words, arguments, place=())
         return each_fold.each(
@@ -42,6 +44,7 @@ def train(arguments: Namespace, recipe: Recipe) -> dict[str, Any]:
             start=lambda fold, _: ray.start(*words(fold, predict=True), log(fold)),
             places=[()] * ray.capacity,
             look=lambda: ray.start(*words(0, device_only=True), logs / "device.log"),
+            leads_on=leads_on,
         )
 
 

@@ -35,12 +35,29 @@ class Prediction:
             InputError: the file exists and ``overwrite`` is not set, is one of the sources, or
                 cannot be written.
         """
-        check_target(Path(path), self.sources, overwrite=overwrite)
+        check_target(
+            Path(path),
+            self.sources,
+            overwrite=overwrite,
+            remedy="choose another file, or save(path, overwrite=True)",
+        )
         return write_label(path, self.data, self.sources[0], overwrite=overwrite)
 
 
-def check_target(path: Path, sources: tuple[Path, ...], *, overwrite: bool = False) -> None:
+def check_target(
+    path: Path,
+    sources: tuple[Path, ...],
+    *,
+    overwrite: bool = False,
+    remedy: str = "choose another output folder, or pass --overwrite",
+) -> None:
     """Refuse to replace a file unless that is wanted, and an image in any case.
+
+    Args:
+        path: the mask to write.
+        sources: images.
+        overwrite: replace a mask that is there.
+        remedy: told where it is there and must not be replaced.
 
     Raises:
         InputError: ``path`` exists and ``overwrite`` is not set, or it is one of ``sources``.
@@ -55,5 +72,5 @@ def check_target(path: Path, sources: tuple[Path, ...], *, overwrite: bool = Fal
         raise InputError(
             "the mask exists already",
             file=path,
-            remedy="choose another output folder, or pass --overwrite",
+            remedy=remedy,
         )

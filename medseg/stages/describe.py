@@ -18,6 +18,7 @@ from medseg.planning.plan import Plan
 from medseg.recipe.shipped import find, shipped
 from medseg.stages import inspect, plan, plan_file
 from medseg.stages.job import Job
+from medseg.stages.numbers import short
 from medseg.stages.reporter import Reporter
 
 Kind = Literal["network", "recipe", "checkpoint"]
@@ -165,7 +166,7 @@ def show(report: Reporter, anatomy: Anatomy) -> None:
 def summary(anatomy: Anatomy) -> Iterator[str]:
     """Say in sentences what the layers come to, and what was counted."""
     yield (
-        f"{anatomy.name}: {anatomy.parameters:,} parameters, {_flops(anatomy.flops)}FLOPs for an "
+        f"{anatomy.name}: {anatomy.parameters:,} parameters, {short(anatomy.flops)}FLOPs for an "
         f"input of {_times(anatomy.input)}, which gives {_times(anatomy.output)}"
     )
     if anatomy.field is None:
@@ -240,7 +241,7 @@ def _row(anatomy: Anatomy, layer: Layer) -> tuple[str, ...]:
         _short(layer.stride),
         _short(layer.dilation),
         f"{layer.parameters:,}" if layer.parameters else "",
-        _flops(layer.flops) if layer.flops else "",
+        short(layer.flops) if layer.flops else "",
         _times(layer.field) if layer.field else seen,
     )
     mm = anatomy.millimetres(layer.field)
@@ -255,11 +256,3 @@ def _short(numbers: Sequence[int] | None) -> str:
     if not numbers:
         return ""
     return str(numbers[0]) if len(set(numbers)) == 1 else "x".join(map(str, numbers))
-
-
-def _flops(count: int) -> str:
-    """Write a count with its unit: 12.3 G."""
-    for power, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if count >= 10**power:
-            return f"{count / 10**power:.3g} {letter}"
-    return f"{count} "

@@ -39,6 +39,7 @@ def each(
     start: side_by_side.Start | None = None,
     places: Sequence[side_by_side.Place] = (),
     look: Callable[[], tuple[side_by_side.Process, Path]] | None = None,
+    leads_on: bool = True,
 ) -> dict[str, Any]:
     """Train and predict every fold, skipping finished ones, and return ``metrics.json``.
 
@@ -49,6 +50,7 @@ def each(
             in this process where there are fewer than two.
         look: does what `prepare` does on a device where the folds will be trained, which is not
             here; ``start`` predicts there, too.
+        leads_on: say how to go on from here; not where something else follows by itself.
 
     Raises:
         InputError: the folds are not what the recipe says, or one of them cannot be trained:
@@ -82,7 +84,8 @@ def each(
     for fold in range(count):
         with open_fold(fold, overwrite=False) as job:
             run.log_metrics(job)
-    job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
+    if leads_on:
+        job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
     return metrics
 
 

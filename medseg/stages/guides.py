@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medseg import build
 from medseg.data.case import Case, Dataset
+from medseg.data.formats.files import count
 from medseg.data.prepare.sources import file_digest
 from medseg.errors import InputError
 from medseg.planning.guidance import Guidance
@@ -113,7 +114,9 @@ def _of_one_fold(job: Job, first: Path, held_out: Mapping[str, Path]) -> dict[st
     done = existing(target, rest)
     missing = [case for case in rest if case.id not in done]
     if missing:
-        job.report.stage("cascade", f"{len(missing)} cases that the first stage was trained on")
+        job.report.stage(
+            "cascade", f"{count(len(missing), 'case')} that the first stage was trained on"
+        )
         device = training_device(job.recipe)
         where = "cpu" if device.type == "mps" else str(device)
         # As the first stage's own predictions are, and what it gives when both stages predict.

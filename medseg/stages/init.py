@@ -14,6 +14,7 @@ from medseg import build
 from medseg.atomic import write_text
 from medseg.data.case import Dataset
 from medseg.data.formats import colours
+from medseg.data.formats.files import count
 from medseg.data.prepare.problems import looks_like_ct
 from medseg.errors import InputError
 from medseg.planning.fingerprint import Fingerprint
@@ -131,7 +132,7 @@ def _recipe(
     lines = [
         f"# {target.stem}: segment {foreground} in {', '.join(dataset.channels)}.",
         f"#   medseg run {shlex.quote(str(target))}",
-        f"# {len(dataset.cases)} labelled cases in {dataset.format} layout.",
+        f"# {count(len(dataset.cases), 'labelled case')} in {dataset.format} layout.",
     ]
     if notes:
         lines += ["#", "# What is odd in the data:"]

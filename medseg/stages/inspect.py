@@ -7,6 +7,7 @@ from pathlib import Path
 from medseg import build
 from medseg.atomic import write_text
 from medseg.data.case import Dataset
+from medseg.data.formats.files import count
 from medseg.data.prepare.fingerprint import fingerprint
 from medseg.data.prepare.problems import check, problems
 from medseg.planning.fingerprint import Fingerprint
@@ -20,7 +21,7 @@ def run(job: Job) -> Fingerprint:
     current = job.folder.is_current("inspect", job.data_state)
     found = read(target) if current else None
     if found is not None:
-        job.report.stage("inspect", f"{len(found.cases)} cases, unchanged")
+        job.report.stage("inspect", f"{count(len(found.cases), 'case')}, unchanged")
     else:
         with job.report.progress("inspect") as advance:
             found = fingerprint(job.dataset, workers=job.workers, progress=advance)

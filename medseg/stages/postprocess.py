@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medseg import build
 from medseg.atomic import write_text
+from medseg.data.formats.files import count
 from medseg.data.prepare.reading import read_label
 from medseg.data.prepare.writing import write_label
 from medseg.inference.postprocess import MaskStep, Postprocessor
@@ -54,7 +55,7 @@ def run(job: Job, masks: Mapping[str, Path]) -> tuple[MaskStep, ...]:
     write_text(folder / "labels.json", json.dumps(scheme.to_dict(), indent=1))
     job.folder.record(_STAGE, inputs)
     what = "; ".join(map(str, steps))
-    job.report.stage("postprocess", f"{what}: {len(masks)} masks into {folder}")
+    job.report.stage("postprocess", f"{what}: {count(len(masks), 'mask')} into {folder}")
     return steps
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from medseg.atomic import write_text
 from medseg.build.device import training_device
 from medseg.data.case import Case
+from medseg.data.formats.files import count
 from medseg.errors import InputError, InputErrors
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
@@ -40,7 +41,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     stage = f"predict {job.folder.fold.name}"
     masks = existing(target, job.dataset.cases)
     if job.folder.is_current(stage, inputs) and all(case.id in masks for case in val):
-        job.report.stage("predict", f"{len(val)} cases, unchanged")
+        job.report.stage("predict", f"{count(len(val), 'case')}, unchanged")
         return masks
     predictor = Predictor.load(
         checkpoint,
@@ -55,7 +56,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
     predict_cases(predictor, val, target, report=job.report, overwrite=True)
     job.require_unchanged(val)
     job.folder.record(stage, inputs)
-    job.report.stage("predict", f"{len(val)} cases into {target}")
+    job.report.stage("predict", f"{count(len(val), 'case')} into {target}")
     return existing(target, job.dataset.cases)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medseg import build
 from medseg.build.device import check_device, device_count, device_name, training_device
+from medseg.data.formats.files import count
 from medseg.recipe import Recipe
 from medseg.stages import first_stage, needs
 from medseg.stages.dry_look import Look, look
@@ -52,7 +53,7 @@ def run(
         looks = [seen] if before is None else [before, seen]
         return [
             _device(recipe),
-            Need("data", f"{len(data.found.cases)} cases, {data.told}"),
+            Need("data", f"{count(len(data.found.cases), 'case')}, {data.told}"),
             *([] if recipe.cascade.first is None else [_cascade(recipe, seen, before, data)]),
             *([] if before is None else needs.of_first(before, data.dataset)),
             *needs.of_one(seen, data.dataset),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from medseg.data.formats.files import count
 from medseg.data.prepare.cache import CacheIndex, prepare_dataset
 from medseg.data.prepare.space import expected_bytes, require_space
 from medseg.planning.plan import Plan
@@ -46,5 +47,5 @@ def run(job: Job) -> tuple[Plan, CacheIndex]:
         )
     # Fingerprint and cache shall be of the same files.
     job.require_unchanged()
-    job.report.stage("preprocess", f"{len(job.dataset.cases)} cases in {job.folder.cache}")
+    job.report.stage("preprocess", f"{count(len(job.dataset.cases), 'case')} in {job.folder.cache}")
     return plan, index

@@ -12,10 +12,13 @@ from medseg.stages.run_folder import digest, files_state
 from medseg.tracking import log_artifacts
 
 
-def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
+def run(job: Job, *, by: int | float | None = None, leads_on: bool = True) -> dict[str, Any]:
     """Train, predict what was held out, and return ``metrics.json``.
 
-    ``by``: extend the training by so many steps, or seconds.
+    Args:
+        job: the recipe at work.
+        by: extend the training by so many steps, or seconds.
+        leads_on: say how to go on from here; not where something else follows by itself.
     """
     build.check_device(job.recipe)
     build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
@@ -23,7 +26,8 @@ def run(job: Job, *, by: int | float | None = None) -> dict[str, Any]:
     masks = predict.run(job, checkpoint)
     metrics = evaluate.run(job, masks)
     log_metrics(job)
-    job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
+    if leads_on:
+        job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
     return metrics
 
 

@@ -15,6 +15,7 @@ from medseg.build.cascade import FIRST
 from medseg.build.written import is_written
 from medseg.errors import InputError
 from medseg.recipe import Recipe
+from medseg.stages import plan_file
 from medseg.stages.replaced import Replaced, artefacts
 
 # Keys that two recipes of one run may differ in: they change where and how the work is done, not
@@ -22,6 +23,15 @@ from medseg.stages.replaced import Replaced, artefacts
 _FREE = ("run_dir", "logger", "data.fold", "data.workers", "data.cache", "trainer.devices")
 # No training depends on these sections; prediction and scores follow them.
 _AFTERWARDS = ("inference", "evaluation")
+# What a person or hours of computing went into, besides edits of the plan.
+_DEAR = (
+    "fold_*/checkpoints/*.ckpt",
+    "fold_*/validations.json",
+    "predictions",
+    "postprocessed",
+    "postprocessing.yaml",
+    "metrics.json",
+)
 # Workers of a training that was killed hold its lock for some seconds more.
 _PATIENCE = 10.0
 
@@ -32,7 +42,8 @@ class RunFolder:
     Args:
         recipe: the recipe that the run holds or shall hold.
         overwrite: start over if the folder holds another recipe's run. A run of the same recipe is
-            left as it is: the stage that overwrites replaces its own results only.
+            left as it is: the stage that overwrites replaces its own results only. A run in which
+            nothing was trained, and whose plan nobody edited, makes room in any case.
 
     Raises:
         InputError: the folder holds another recipe, or something that is no run.
@@ -40,7 +51,7 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, *, overwrite: bool = False) -> None:
         self.recipe, self.path = recipe, Path(recipe.run_dir)
-        self._stale = False
+        self.overwrite, self._different = overwrite, list[str]()
         self.replaced = Replaced(self.path)
         stored = self.path / "recipe.yaml"
         if stored.is_file():
@@ -53,14 +64,8 @@ class RunFolder:
                     remedy="choose another with run_dir=FOLDER",
                 )
             different = _of_training(self._differences(text))
-            if different and self._begun() and not overwrite:
-                raise InputError(
-                    "the run folder holds a run of another recipe",
-                    file=self.path,
-                    found=f"these keys differ: {', '.join(different)}",
-                    remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
-                )
-            self._stale = bool(different)
+            self._different = different
+            self._make_sure_it_may_go()
         elif self.path.is_file() or (
             self.path.is_dir() and not all(map(_expected, self.path.iterdir()))
         ):
@@ -74,7 +79,7 @@ class RunFolder:
     @property
     def other(self) -> bool:
         """Whether the folder holds a run of another recipe, which is to be overwritten."""
-        return self._stale
+        return bool(self._different)
 
     def begin(self) -> None:
         """Set a run of another recipe aside, and write ``recipe.yaml`` where it is not up to date.
@@ -85,15 +90,39 @@ class RunFolder:
             InputError: another process is training a fold of the run that is to be set aside, or
                 has begun another recipe here since this folder was opened.
         """
-        if self._stale:
-            old = artefacts(self.path)
-            with self.training(*(path.name for path in old if path.name.startswith("fold_"))):
-                self.replaced.take(old)
+        if self._different:
+            with self.training(*self._folds()):
+                self._make_room()
         for folder in (self.path, *self.path.glob("fold_*"), *self.path.glob("fold_*/checkpoints")):
             sweep(folder)
         with locked(self.path):
             self._write_recipe(self / "recipe.yaml")
-        self._stale = False
+        self._different = []
+
+    def _make_room(self) -> None:
+        if self.overwrite:
+            self.replaced.take(artefacts(self.path))
+            return
+        self._make_sure_it_may_go()  # a training may have ended since this folder was opened
+        # Folds follow from the data alone, and a person may have dealt them by hand.
+        same_data = not any(key.startswith("data.") for key in self._different)
+        kept = ("splits.json",) if same_data else ()
+        self.replaced.take(path for path in artefacts(self.path) if path.name not in kept)
+        self.replaced.settle(failed=False)
+
+    def _make_sure_it_may_go(self) -> None:
+        if self._different and not self.overwrite and self._is_dear():
+            raise InputError(
+                "the run folder holds a run of another recipe",
+                file=self.path,
+                found=f"these keys differ: {', '.join(self._different)}",
+                remedy="use another folder with run_dir=FOLDER, or start over with --overwrite",
+            )
+
+    def _folds(self) -> list[str]:
+        """List the folds that are there, and those that a process may be preparing to train."""
+        locks = (path.name[1:].removesuffix(".lock") for path in self.path.glob(".fold_*.lock"))
+        return sorted({*(path.name for path in self.path.glob("fold_*")), *locks})
 
     def _write_recipe(self, stored: Path) -> None:
         if not stored.is_file():
@@ -115,10 +144,10 @@ class RunFolder:
     def _differences(self, text: str) -> list[str]:
         return [key for key in self.recipe.differences(text) if key not in _FREE]
 
-    def _begun(self) -> bool:
-        """Say whether any stage has left something; a run that failed at its first step has not."""
-        passing = ("recipe.yaml", "splits.json", "crops.json")
-        return any(path.name not in passing for path in artefacts(self.path))
+    def _is_dear(self) -> bool:
+        """Say whether the folder holds what no stage would simply make again."""
+        made = any(True for name in _DEAR for _ in self.path.glob(name))
+        return made or _is_edited(self / "plan.yaml")
 
     @contextmanager
     def training(self, *folds: str) -> Iterator[None]:
@@ -168,6 +197,13 @@ class RunFolder:
         except (OSError, ValueError):
             return {}
         return ledger if isinstance(ledger, dict) else {}
+
+
+def _is_edited(plan: Path) -> bool:
+    try:
+        return bool(plan_file.read(plan).edits)
+    except InputError:  # no stage writes such a file
+        return True
 
 
 def _expected(path: Path) -> bool:

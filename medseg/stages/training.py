@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg import build, ranks
 from medseg.build.device import training_device
+from medseg.data.formats.files import count
 from medseg.data.splits import evenly
 from medseg.errors import InputError, Interrupted
 from medseg.stages import device, device_file, preprocess, transfer
 from medseg.stages.device import OnDevice
 from medseg.stages.job import Job
+from medseg.stages.numbers import short
 from medseg.stages.orders import Orders
 from medseg.tracking import log_artifacts
 
@@ -86,28 +88,20 @@ def _train(
         build.seed_everything(job.recipe)
         task = build.build_task(job.recipe, plan, job.dataset, trust=job.trust)
         data = build.build_data(on.recipe, plan, job.dataset, train, val, trust=job.trust)
-        if leads:
-            job.loggers = build.build_loggers(
-                job.recipe,
-                plan,
-                job.folder.fold,
-                resume=resume_from is not None,
-                say=job.report.say,
-                trust=job.trust,
-            )
         trainer = build.build_trainer(
             on.recipe,
             job.folder.fold,
             steps_per_epoch=data.steps_per_epoch or 1,
-            loggers=job.loggers,
+            open_loggers=partial(_open_loggers, job, plan, resume=resume_from is not None),
             quiet=job.report.quiet,
             limit=limit,
         )
-        size = sum(p.numel() for p in task.network.parameters()) / 1e6
+        size = short(sum(p.numel() for p in task.network.parameters())).strip()
         job.report.stage(
             "fit",
-            f"{type(task.network).__name__} of {size:.2f} M parameters on "
-            f"{trainer.strategy.root_device}, {len(train)} cases to train on, {len(val)} held out",
+            f"{type(task.network).__name__} of {size} parameters on "
+            f"{trainer.strategy.root_device}, {count(len(train), 'case')} to train on, "
+            f"{len(val)} held out",
         )
         if resume_from is not None:
             job.report.say(f"  resuming from {resume_from}")
@@ -131,6 +125,16 @@ def _train(
         best = job.folder.fold / "checkpoints" / "best.ckpt"
         job.report.stage("fit", f"{trainer.global_step} steps; {best}")
         log_artifacts(job.loggers, checkpoint=best)
+
+
+def _open_loggers(job: Job, plan: Plan, *, resume: bool) -> list[Any]:
+    if ranks.number() == 0:
+        job.loggers = build.build_loggers(
+            job.recipe, plan, job.folder.fold, resume=resume, say=job.report.say, trust=job.trust
+        )
+        if job.recipe.transfer is not None and not resume:
+            log_artifacts(job.loggers, transfer=job.folder.fold / transfer.NAME)
+    return job.loggers
 
 
 def _too_large(plan: Plan, device: torch.device) -> InputError:

@@ -10,7 +10,8 @@ from medseg import build
 from medseg.atomic import write_text
 from medseg.planning.plan import Plan
 from medseg.stages.job import Job
-from medseg.tracking import log_artifacts
+
+NAME = "transfer.json"
 
 if TYPE_CHECKING:
     from medseg.tasks import SegmentationTask
@@ -33,7 +34,7 @@ def run(job: Job, task: SegmentationTask, plan: Plan) -> Path:
         "trained_parameters": trained,
         **report.to_dict(),
     }
-    path = job.folder.fold / "transfer.json"
+    path = job.folder.fold / NAME
     write_text(path, json.dumps(content, indent=1))
     job.report.stage(
         "transfer",
@@ -45,5 +46,4 @@ def run(job: Job, task: SegmentationTask, plan: Plan) -> Path:
     job.report.table("", ("fate", "weights", "how"), report.rows())
     for note in report.notes:
         job.report.say(f"  {note}")
-    log_artifacts(job.loggers, transfer=path)
     return path

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medseg.tracking.bottleneck import BottleneckCallback
     from medseg.tracking.curves import CurvesCallback
     from medseg.tracking.loggers import build_loggers, close_loggers
+    from medseg.tracking.opening import OpenLoggers
     from medseg.tracking.options import CsvOptions as csv
     from medseg.tracking.options import TensorBoardOptions as tensorboard
     from medseg.tracking.options import WandbOptions as wandb
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BottleneckCallback",
     "CurvesCallback",
+    "OpenLoggers",
     "OverlayCallback",
     "ThroughputCallback",
     "TrainingProgress",
@@ -42,6 +44,7 @@ _HOMES = {
     "CurvesCallback": ("curves", "CurvesCallback"),
     "OverlayCallback": ("overlay_callback", "OverlayCallback"),
     "ThroughputCallback": ("throughput", "ThroughputCallback"),
+    "OpenLoggers": ("opening", "OpenLoggers"),
     "TrainingProgress": ("progress", "TrainingProgress"),
     "build_loggers": ("loggers", "build_loggers"),
     "close_loggers": ("loggers", "close_loggers"),

@@ -32,6 +32,8 @@ class Facts:
         bf16: whether the device computes in bfloat16.
         compiled: whether the network, or a part of it, is compiled.
         fused: whether the optimiser is fused; ``None``: it cannot be.
+        validations: how often the training validated.
+        limit: the setting that says how long to train.
     """
 
     device: str = "cpu"
@@ -42,6 +44,8 @@ class Facts:
     bf16: bool = False
     compiled: bool = False
     fused: bool | None = None
+    validations: int = 0
+    limit: str = "trainer.budget"
 
 
 def advise(shares: Mapping[str, float], facts: Facts) -> str:
@@ -123,7 +127,13 @@ def _optimizer(share: str, facts: Facts) -> str:
 
 
 def _validation(share: str, facts: Facts) -> str:
-    return f"Validation takes {share} of the time: validate less often (trainer.validate_every)."
+    takes = f"Validation takes {share} of the time"
+    if facts.validations == 1:  # the one at the end, which no setting leaves out
+        return (
+            f"{takes}, though there was but one: train longer ({facts.limit}), or validate on "
+            "fewer cases (trainer.validation_cases)."
+        )
+    return f"{takes}: validate less often (trainer.validate_every)."
 
 
 def _start(share: str, facts: Facts) -> str:
@@ -134,7 +144,7 @@ def _start(share: str, facts: Facts) -> str:
         )
     return (
         f"The first step took {share} of the time, to set up the loader and the device: it pays in "
-        "a longer training (trainer.budget)."
+        f"a longer training ({facts.limit})."
     )
 
 

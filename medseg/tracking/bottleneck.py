@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from torch import nn
 from medseg.atomic import write_text
 from medseg.tracking.advice import advise
 from medseg.tracking.facts import facts_of
-from medseg.tracking.phases import BACKWARD, LOSS, matters, shares_of
+from medseg.tracking.phases import BACKWARD, LOSS, START, matters, shares_of
 from medseg.tracking.profiler_tap import ProfilerTap
 from medseg.tracking.shares_table import shares_line, shares_table
 from medseg.tracking.step_watch import StepWatch
@@ -58,19 +59,29 @@ class BottleneckCallback(pl.Callback):
     Args:
         folder: where ``time.json`` is written at the end; ``None``: nowhere.
         loss: attribute of the LightningModule that is its loss; default: the usual names.
+        elapsed: returns the seconds that count as gone when the training starts; what of them was
+            not measured counts to the phase ``start``.
+        limit: the setting that says how long to train; advice names it.
         quiet: print nothing.
 
     Attributes:
         steps: training steps (batches) measured.
+        validations: measured.
         advice: the sentence; empty before the end.
     """
 
     def __init__(
-        self, folder: str | Path | None = None, *, loss: str | None = None, quiet: bool = False
+        self,
+        folder: str | Path | None = None,
+        *,
+        loss: str | None = None,
+        elapsed: Callable[[], float] = float,
+        limit: str = "trainer.budget",
+        quiet: bool = False,
     ) -> None:
         self.folder = Path(folder) if folder is not None else None
-        self.loss, self.quiet = loss, quiet
-        self.steps = 0
+        self.loss, self.elapsed, self.limit, self.quiet = loss, elapsed, limit, quiet
+        self.steps = self.validations = 0
         self.advice = ""
         self._before: dict[str, float] = {}  # of earlier sessions of this training
         self._logged: dict[str, float] = {}  # what had gone by when it was last logged
@@ -105,6 +116,7 @@ class BottleneckCallback(pl.Callback):
         self.advice, self._first = "", True
         on_cuda = trainer.strategy.root_device.type == "cuda"
         self._watch = StepWatch((CudaStopwatch if on_cuda else HostStopwatch)("other"))
+        self._watch.seconds[START] = max(0.0, self.elapsed() - sum(self._before.values()))
         seat: Any = trainer  # Lightning does not declare the attribute
         own = seat.profiler
         seat.profiler = ProfilerTap(own, self._begin, self._end, heed=matters)
@@ -160,6 +172,7 @@ class BottleneckCallback(pl.Callback):
         """End the validation."""
         if self._watch is not None:
             self._watch.end_validation()
+            self.validations += 1
 
     @_harmless
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -171,7 +184,10 @@ class BottleneckCallback(pl.Callback):
         self._finish()
         if not self.steps:
             return
-        self.advice = advise(self.shares, facts_of(trainer, pl_module))
+        facts = replace(
+            facts_of(trainer, pl_module), validations=self.validations, limit=self.limit
+        )
+        self.advice = advise(self.shares, facts)
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
@@ -215,13 +231,14 @@ class BottleneckCallback(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training adds to."""
-        return {"seconds": self.seconds, "steps": self.steps}
+        return {"seconds": self.seconds, "steps": self.steps, "validations": self.validations}
 
     @_harmless
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up the times of an earlier session."""
         self._before = {str(name): float(took) for name, took in state["seconds"].items()}
         self.steps = int(state["steps"])
+        self.validations = int(state.get("validations", 0))  # an older version did not count them
 
     @_harmless
     def _begin(self, action: str, phase: str | None = None) -> None:

@@ -24,6 +24,7 @@ class TrainingProgress(pl.Callback):
 
     Args:
         fraction: returns that share, 0 to 1 (`TrainingClock.fraction`).
+        elapsed: returns the seconds that count as gone when the training starts.
         quiet: show nothing.
         console: of rich; default: the process's standard error.
         loss: logged name of the training loss.
@@ -35,13 +36,15 @@ class TrainingProgress(pl.Callback):
         self,
         fraction: Callable[[], float],
         *,
+        elapsed: Callable[[], float] = float,
         quiet: bool = False,
         console: Console | None = None,
         loss: str = "train/loss",
         scores: str = "val/dice",
         note: Callable[[], str] = str,
     ) -> None:
-        self.fraction, self.quiet, self.console = fraction, quiet, console
+        self.fraction, self.elapsed = fraction, elapsed
+        self.quiet, self.console = quiet, console
         self.loss, self.scores, self.note = loss, scores, note
         self._bar: Progress | None = None
         self._training: TaskID | None = None
@@ -49,9 +52,10 @@ class TrainingProgress(pl.Callback):
         self._drawn = 0.0
         self._began = 0.0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose between bar and lines."""
-        self._began = self._drawn = time.monotonic()
+        self._drawn = time.monotonic()
+        self._began = self._drawn - self.elapsed()
         if self.quiet or not trainer.is_global_zero:
             return
         from rich.console import Console
@@ -80,6 +84,7 @@ class TrainingProgress(pl.Callback):
             note=self.note,
         )
         self._training = self._bar.add_task("training", total=1.0, note="")
+        self._bar.tasks[0].start_time = self._bar.get_time() - self.elapsed()
         self._bar.start()
 
     def on_train_batch_end(

@@ -6,11 +6,20 @@ import pytest
 
 
 def test_a_budget_too_short_for_one_validation_is_refused_before_any_step(cli, recipe, here):
-    words = ["trainer.budget=0.05s", "network={name: unet}", "plan.features=[16, 32]"]
+    words = [
+        "trainer.budget=0.05s",
+        "network={name: unet}",
+        "plan.features=[16, 32]",
+        "logger=wandb",
+    ]
     code, _, err = cli("fit", recipe, *words)
     assert code == 2 and "too short for one validation" in err, err
     assert "at least" in err and "validation_cases" in err and "data.fold=all" in err
     assert not list((here / "runs").rglob("last.ckpt"))
+    # Nothing of it is in the way of another attempt, and no tracker was told of it.
+    assert not list((here / "runs").rglob("wandb*"))
+    code, _, err = cli("fit", recipe, "network={name: unet}", "plan.features=[4, 8]")
+    assert code == 0, err
 
 
 def test_fewer_validation_cases_are_validated_and_all_are_predicted(cli, recipe, here):

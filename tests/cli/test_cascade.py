@@ -102,6 +102,10 @@ def test_the_same_command_finds_everything_done(cli, either):
     assert code == 0, err
     assert out.count("is trained, unchanged") == 3
     assert changed(run) == before
+    assert out.count("to segment new images") == 1, "of both stages, at the end"
+    code, out, err = cli(*words, "--first-stage")
+    assert code == 0, err
+    assert out.count("to segment new images") == 1
 
 
 def test_masks_lie_on_the_scanners_grid_and_within_the_box(coarse, phantom):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -62,10 +63,22 @@ def test_json_output_is_json_alone(cli_json, recipe):
     assert cli_json("run", recipe)["classes"] == ["head", "tail"]
 
 
-def test_another_recipe_in_the_same_folder_is_refused(cli, recipe):
+def test_another_recipe_in_a_folder_with_an_edited_plan_is_refused(cli, recipe, here):
     assert cli("plan", recipe)[0] == 0
+    assert cli("plan", recipe, "seed=9")[0] == 0, "nothing was trained or edited"
+    plan = here / "runs" / "tiny" / "plan.yaml"
+    text, edits = re.subn(r"batch_size: \d+", "batch_size: 1", plan.read_text(), count=1)
+    assert edits
+    plan.write_text(text)
     code, _, err = cli("plan", recipe, "seed=8")
     assert code == 2 and "seed" in err and "--overwrite" in err
+
+
+def test_a_small_network_and_a_single_case_are_told_as_they_are(cli, recipe):
+    code, out, err = cli("run", recipe, "data.folds=6")
+    assert code == 0, err
+    assert re.search(r"UNet of [1-9][\d.]* k parameters on cpu, 5 cases to train on", out)
+    assert "predict: 1 case into" in re.sub(r" +", " ", out) and "1 cases" not in out
 
 
 def test_fit_asks_before_it_goes_on_or_starts_over(cli, recipe, here):

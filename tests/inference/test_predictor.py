@@ -205,8 +205,9 @@ def test_a_saved_prediction_has_the_sources_geometry(above, scan, tmp_path):
     assert mask.header["qform_code"] == source.header["qform_code"]
     assert mask.header["sform_code"] == source.header["sform_code"]
     assert np.array_equal(np.asarray(mask.dataobj), prediction.data)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists already") as error:
         prediction.save(saved)
+    assert "save(path, overwrite=True)" in str(error.value) and "--" not in str(error.value)
     prediction.save(saved, overwrite=True)
     with pytest.raises(InputError, match="replace the image"):
         prediction.save(path, overwrite=True)

@@ -5,7 +5,7 @@ import pytest
 
 from medseg.errors import InputError
 from medseg.recipe import load
-from medseg.stages import run_folder
+from medseg.stages import plan_file, run_folder
 from medseg.stages.run_folder import RunFolder
 
 
@@ -45,6 +45,7 @@ def test_a_folder_of_somebody_else_is_left_alone(recipe, tmp_path, name):
 
 def begun(folder):
     (folder / "fingerprint.json").write_text("{}")
+    (folder / "metrics.json").write_text("{}")
     return folder
 
 
@@ -106,6 +107,82 @@ def test_a_run_that_failed_at_its_first_step_does_not_bind_the_folder(recipe):
     (folder / "splits.json").write_text("[]")
     again = start(recipe("seed=3"))
     assert "seed: 3" in (again / "recipe.yaml").read_text()
+
+
+def planned(folder):
+    """Leave what a run leaves whose budget was refused."""
+    for name in ("fingerprint.json", "device.yaml", "stages.json", "splits.json", "cache/a.npy"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+    (folder / "fold_0" / "checkpoints").mkdir(parents=True)
+    plan_file.write(folder / "plan.yaml", {"batch_size": 2}, planned={"batch_size": 2}, reasons={})
+    return folder
+
+
+def test_a_run_in_which_nothing_was_trained_makes_room_and_its_cache_stays(recipe):
+    folder = planned(start(recipe()))
+    RunFolder(recipe("seed=3"))
+    assert (folder / "plan.yaml").exists()
+    start(recipe("seed=3"))
+    left = {path.name for path in folder.path.iterdir() if not path.name.startswith(".")}
+    assert left == {"recipe.yaml", "cache", "splits.json"}
+    assert (folder / "cache" / "a.npy").exists() and not list(folder.path.glob(".replaced*"))
+    assert "seed: 3" in (folder / "recipe.yaml").read_text()
+
+
+def test_folds_of_other_data_go_with_the_rest(recipe):
+    folder = planned(start(recipe()))
+    start(recipe("data.folds=3"))
+    assert not (folder / "splits.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fold_0/checkpoints/last.ckpt",
+        "fold_1/checkpoints/best.ckpt",
+        "fold_0/validations.json",
+        "predictions/a.nii.gz",
+        "postprocessing.yaml",
+        "metrics.json",
+    ],
+)
+def test_what_took_hours_or_a_persons_choice_is_never_replaced_unasked(recipe, name):
+    folder = planned(start(recipe()))
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("dear")
+    with pytest.raises(InputError, match="another recipe"):
+        start(recipe("seed=3"))
+    assert (folder / name).read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    "edit", [("batch_size: 2", "batch_size: 4"), ("plan:", "plan: ["), ("# planned: ", "# p: ")]
+)
+def test_an_edited_plan_is_never_replaced_unasked(recipe, edit):
+    plan = planned(start(recipe())) / "plan.yaml"
+    plan.write_text(edited := plan.read_text().replace(*edit))
+    with pytest.raises(InputError, match="another recipe"):
+        start(recipe("seed=3"))
+    assert plan.read_text() == edited
+
+
+def test_what_was_trained_since_the_folder_was_opened_is_not_replaced(recipe):
+    folder = planned(start(recipe()))
+    late = RunFolder(recipe("seed=3"))
+    last = folder / "fold_0" / "checkpoints" / "last.ckpt"
+    last.write_text("dear")
+    with pytest.raises(InputError, match="another recipe"):
+        late.begin()
+    assert last.exists() and (folder / "plan.yaml").exists()
+
+
+def test_a_run_that_a_process_prepares_to_train_does_not_make_room(recipe, monkeypatch):
+    monkeypatch.setattr(run_folder, "_PATIENCE", 0)
+    folder = planned(start(recipe()))
+    with folder.training("fold_1"), pytest.raises(InputError, match="another process"):
+        start(recipe("seed=3"))
+    assert (folder / "plan.yaml").exists()
 
 
 def test_a_stage_is_current_only_for_the_inputs_it_ran_on(recipe):

@@ -18,6 +18,10 @@ def gpu(**changes):
     return Facts(**{**GPU.__dict__, **changes})
 
 
+def once(**changes):
+    return Facts(device="cpu", cores=2, validations=1, **changes)
+
+
 def table(**shares: float) -> dict[str, float]:
     """Fill up with forward and backward pass."""
     rest = 1 - sum(shares.values())
@@ -40,6 +44,11 @@ def table(**shares: float) -> dict[str, float]:
         ({"optimizer": 0.12}, gpu(fused=True), "optimiser", "trainer.accumulate=2"),
         ({"optimizer": 0.12}, gpu(fused=None), "optimiser", "trainer.accumulate=2"),
         ({"validation": 0.4}, CPU, "Validation takes 40%", "trainer.validate_every"),
+        ({"validation": 0.4}, once(), "there was but one", "(trainer.budget)"),
+        ({"validation": 0.4}, once(limit="trainer.steps"), "Validation", "(trainer.steps)"),
+        ({"validation": 0.4}, once(), "Validation", "trainer.validation_cases"),
+        ({"validation": 0.4}, gpu(validations=2), "Validation", "trainer.validate_every"),
+        ({"start": 0.5}, once(limit="trainer.steps"), "first step", "(trainer.steps)"),
         ({"start": 0.5}, GPU, "compiles", "trainer.compile=false"),
         ({"start": 0.5}, CPU, "first step", "trainer.budget"),
         ({"other": 0.2}, GPU, "Logging", "trainer.checkpoint_every"),

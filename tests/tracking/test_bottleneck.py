@@ -190,6 +190,24 @@ def test_a_table_and_one_sentence_end_the_training(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_one_slow_validation_is_blamed_on_what_limits_the_training():
+    callback = BottleneckCallback(limit="trainer.steps", quiet=True)
+    fit(Task(validation=0.3), callback, steps=5)
+    assert callback.validations == callback.state_dict()["validations"] == 1
+    assert "there was but one" in callback.advice and "trainer.steps" in callback.advice
+    fit(Task(validation=0.3), callback, steps=10)
+    assert callback.validations == 3 and "trainer.validate_every" in callback.advice
+
+
+def test_what_went_by_before_the_first_step_counts_to_the_start():
+    callback = BottleneckCallback(elapsed=lambda: 100.0, quiet=True)
+    began = time.perf_counter()
+    fit(Task(), callback)
+    took = time.perf_counter() - began
+    assert 100 < sum(callback.seconds.values()) < 100 + took
+    assert callback.seconds["start"] > 100
+
+
 def test_the_line_is_there_while_a_training_runs():
     lines = []
 

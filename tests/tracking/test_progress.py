@@ -22,7 +22,7 @@ def trainer(**metrics):
 
 
 def drive(bar, trainer):
-    bar.on_fit_start(trainer, None)
+    bar.on_train_start(trainer, None)
     for _ in range(3):
         bar.on_train_batch_end(trainer, None)
     bar.on_validation_start(trainer, None)
@@ -56,6 +56,15 @@ def test_a_terminal_gets_a_bar():
     drive(TrainingProgress(lambda: 0.425, console=console), trainer(**METRICS))
     assert "training" in out.getvalue()
     assert "validating" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_display_counts_from_the_start_of_the_budget(terminal):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120)
+    drive(TrainingProgress(lambda: 0.5, elapsed=lambda: 83.0, console=console), trainer(**METRICS))
+    assert "1:23" in out.getvalue()
+    assert "0:01:23" in out.getvalue() or not terminal
 
 
 def test_quiet_says_nothing():

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from medseg.cli.output import print_json, reporter
 from medseg.cli.trusted import trusted
+from medseg.data.formats.files import count
 from medseg.errors import InputError
 from medseg.stages import new_cases
 
@@ -33,5 +34,5 @@ def act(arguments: Namespace) -> None:
         first_stage=arguments.first,
         average=arguments.average,
     )
-    say.say(f"wrote {len(written)} masks into {arguments.output}")
+    say.say(f"wrote {count(len(written), 'mask')} into {arguments.output}")
     print_json(arguments, [str(path) for path in written])

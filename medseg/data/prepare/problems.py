@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from medseg.data.case import Dataset
+from medseg.data.formats.files import count
 from medseg.data.prepare.census import fitting
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
@@ -125,7 +126,7 @@ def _types(fp: Fingerprint) -> Iterable[str]:
         ("labels", Counter(c.label_dtype for c in fp.cases)),
     ):
         if len(kinds) > 1:
-            listed = ", ".join(f"{kind} ({n} cases)" for kind, n in kinds.most_common())
+            listed = ", ".join(f"{kind} ({count(n, 'case')})" for kind, n in kinds.most_common())
             yield f"the {what} are stored in different types: {listed}"
 
 
@@ -186,7 +187,7 @@ def _labels(fp: Fingerprint) -> Iterable[str]:
 def _geometry(fp: Fingerprint) -> Iterable[str]:
     turned = Counter(c.orientation for c in fp.cases if c.orientation)
     if len(turned) > 1:
-        listed = ", ".join(f"{codes} ({n} cases)" for codes, n in turned.most_common())
+        listed = ", ".join(f"{codes} ({count(n, 'case')})" for codes, n in turned.most_common())
         yield f"the images lie in different orientations: {listed}; all are turned to RAS"
     middle = fp.median_spacing
     shown = " × ".join(f"{s:.3g}" for s in middle)

@@ -85,7 +85,7 @@ def refuse_existing(path: Path) -> None:
             "the file exists",
             file=path,
             expected="a new file",
-            remedy="choose another output folder, or pass --overwrite",
+            remedy="choose another, or overwrite it: --overwrite, in Python overwrite=True",
         )
 
 

@@ -163,14 +163,14 @@ def test_each_oddity_is_named(tmp_path):
     data = replace(dataset(tmp_path, *cases), labels=LabelScheme({"a": 1, "b": 2, "c": 3}))
     text = "\n".join(problems(fingerprint(data)))
     for part in (
-        "images are stored in different types: int16 (7 cases), float32 (1 cases)",
-        "labels are stored in different types: uint8 (7 cases), int16 (1 cases)",
+        "images are stored in different types: int16 (7 cases), float32 (1 case)",
+        "labels are stored in different types: uint8 (7 cases), int16 (1 case)",
         " to 29,",
         "(bright), 2.5 orders of magnitude",
         "no case has a voxel of class 'c'",
         "all background in healthy",
         "class 'b' is tiny: 12 voxels",
-        "RAS (7 cases), LPS (1 cases)",
+        "RAS (7 cases), LPS (1 case)",
         "1 × 1 × 1 mm in thick",
         "plain, twin hold the same image",
         "all zeros in blank",
