@@ -187,7 +187,8 @@ def _callbacks(
     checkpoints = Checkpoints(
         fold_dir / "checkpoints", clock, every=_every(settings.checkpoint_every)
     )
-    limit = next(k for k in ("steps", "epochs", "budget") if getattr(settings, k) is not None)
+    given = (key for key in ("epochs", "steps") if getattr(settings, key) is not None)
+    limit = next(given, "budget")
     bottleneck = BottleneckCallback(
         fold_dir, elapsed=lambda: clock.elapsed, limit=f"trainer.{limit}", quiet=quiet
     )

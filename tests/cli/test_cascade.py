@@ -508,7 +508,7 @@ def test_a_head_without_the_devices_sends_both_stages_to_the_cluster(
     cli, recipe, here, monkeypatch
 ):
     trained = []
-    monkeypatch.setattr("medseg.cli.folds.train", lambda given, recipe: trained.append(recipe))
+    monkeypatch.setattr("medseg.cli.folds.train", lambda given, recipe, **_: trained.append(recipe))
     words = ["run", recipe, *FOLDS, *LOWRES, "--each-fold", "trainer.accelerator=cuda"]
     code, _, err = cli(*words, "trainer.devices=64")
     assert code == 2 and not trained
