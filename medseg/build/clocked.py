@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from medseg.build.needs import needs_of
+from medseg.errors import InputError
 from medseg.networks.topology import counts_per_stage, published_blocks
 from medseg.planning.cost import Speed, convolutions, step_flops
 from medseg.planning.fast import Rung, at, climb
@@ -108,22 +109,23 @@ def _counted(
     from medseg.networks.workload import workload
 
     name = recipe.network.name
-    arguments = registry.plan_arguments(
-        name,
-        registry.resolve(name),
-        spatial_dims=plan.spatial_dims,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        patch_size=plan.patch_size,
-        strides=plan.strides,
-        kernels=plan.kernels,
-        features=plan.features,
-        arguments=recipe.network.arguments,
-    )
     options = {"in_channels": in_channels, "num_classes": num_classes}
     try:
+        arguments = registry.plan_arguments(
+            name,
+            registry.resolve(name),
+            spatial_dims=plan.spatial_dims,
+            patch_size=plan.patch_size,
+            strides=plan.strides,
+            kernels=plan.kernels,
+            features=plan.features,
+            arguments=recipe.network.arguments,
+            **options,
+        )
         return workload(name, arguments, in_channels=in_channels, size=read)
     except (NotImplementedError, RuntimeError):  # a network of MONAI's that looks at values
+        return _by_arithmetic(recipe, plan, read, **options)
+    except InputError:  # who builds it knows better what is wrong with it, and where that stands
         return _by_arithmetic(recipe, plan, read, **options)
 
 

@@ -160,7 +160,7 @@ def test_a_run_is_moved_with_its_first_stage(cli, lowres, phantom, here):
         assert np.array_equal(
             indices(here / folder / image.name), indices(here / "before" / image.name)
         )
-    code, _, err = cli("predict", run, image, "--with", run, "--first", "first_run", "-o", "both")
+    code, _, err = cli("predict", run, image, "--with", moved, "--first", "first_run", "-o", "both")
     assert code == 2 and "--first names" in err
 
 
@@ -204,7 +204,8 @@ def test_missing_predictions_are_named_with_the_command_that_makes_them(cli, low
     code, _, err = cli("fit", recipe, *words)
     assert code == 2
     assert lost in err and "fold 1" in err and "fold 0" not in err
-    assert f"medseg run {first / 'recipe.yaml'} data.fold=1" in err
+    # Copied, the run's recipe still names the place that it was copied from.
+    assert f"medseg run {first / 'recipe.yaml'} run_dir={first} data.fold=1" in err
 
 
 def test_a_first_stage_that_is_not_trained_is_named(cli, recipe):
