@@ -136,6 +136,7 @@ def test_another_network_needs_another_run_folder_and_leaves_this_one_alone(
     cli, cli_json, recipe, here
 ):
     run = here / "runs" / "tiny"
+    assert cli("fit", recipe, "-q")[0] == 0
     assert cli_json("describe", recipe)["network"] == "residual_unet"
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     words = ["describe", recipe, "network=unet", "plan.patch_size=[8,16,16]"]
@@ -144,6 +145,12 @@ def test_another_network_needs_another_run_folder_and_leaves_this_one_alone(
     assert code == 2 and "run_dir" in err
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
     other = cli_json(*words, "run_dir=runs/other")
+    assert (other["network"], other["input"]) == ("unet", [1, 8, 16, 16])
+
+
+def test_a_folder_in_which_nothing_was_trained_takes_another_network(cli_json, recipe):
+    assert cli_json("describe", recipe)["network"] == "residual_unet"
+    other = cli_json("describe", recipe, "network=unet", "plan.patch_size=[8,16,16]")
     assert (other["network"], other["input"]) == ("unet", [1, 8, 16, 16])
 
 
