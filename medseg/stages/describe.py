@@ -216,8 +216,11 @@ def _before_wiring(name: str, numbers: wiring.PlanNumbers, choices: Choices) -> 
 
 
 def _stored(job: Job) -> Plan | None:
-    """Return the run's own plan, for which the data need not be there; ``None``: it has none."""
-    if inspect.read(job.folder / "fingerprint.json") is None:
+    """Return the run's own plan, for which the data need not be there; ``None``: it has none.
+
+    That of another recipe, which gives way to this one, is none.
+    """
+    if job.folder.other or inspect.read(job.folder / "fingerprint.json") is None:
         return None
     values = plan_file.read(job.folder / "plan.yaml").values
     try:
