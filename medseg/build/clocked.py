@@ -123,9 +123,9 @@ def _counted(
             **options,
         )
         return workload(name, arguments, in_channels=in_channels, size=read)
-    except (NotImplementedError, RuntimeError):  # a network of MONAI's that looks at values
-        return _by_arithmetic(recipe, plan, read, **options)
-    except InputError:  # who builds it knows better what is wrong with it, and where that stands
+    except (InputError, NotImplementedError, RuntimeError):
+        # One of MONAI's looks at values, of which there are none here. What is wrong with a network
+        # is said, with its place, by who builds it.
         return _by_arithmetic(recipe, plan, read, **options)
 
 

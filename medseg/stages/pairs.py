@@ -14,7 +14,7 @@ from medseg.data.splits import Split
 from medseg.errors import InputError
 from medseg.inference import checkpoint
 from medseg.inference.ensemble import Ensemble
-from medseg.inference.spoken import Spoken
+from medseg.inference.stored_masks import StoredMasks
 from medseg.recipe import load
 from medseg.stages.commands import run_again
 from medseg.stages.masks import existing
@@ -58,7 +58,7 @@ class Pairing:
         )
         for path, member in zip(runs, both.members, strict=True):
             if path in self.guides:
-                member.first_stage = Spoken(
+                member.first_stage = StoredMasks(
                     self.guides[path], labels=member.labels, frame=member.frame
                 )
         return both

@@ -7,7 +7,7 @@ from medseg.data.prepare.reading import read_image
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.inference.images import Frame
-from medseg.inference.spoken import Spoken
+from medseg.inference.stored_masks import StoredMasks
 from medseg.labels import LabelScheme
 
 FRAME = Frame(1, (1.0, 1.0, 1.0), "RAS", ())
@@ -15,7 +15,7 @@ FRAME = Frame(1, (1.0, 1.0, 1.0), "RAS", ())
 
 @pytest.fixture
 def said(tmp_path):
-    """An image, a stage that has spoken of it, and what that said, as label indices."""
+    """An image, the stored mask of a stage, and that mask's label indices."""
     rng = np.random.default_rng(0)
     values = rng.choice([0, 2, 5], size=(4, 5, 6)).astype(np.uint8)
     image, mask = tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz"
@@ -24,12 +24,12 @@ def said(tmp_path):
     labels = LabelScheme({"background": 0, "head": 2, "tail": 5})
     return (
         image,
-        Spoken({image: mask}, labels=labels, frame=FRAME),
+        StoredMasks({image: mask}, labels=labels, frame=FRAME),
         np.searchsorted([0, 2, 5], values),
     )
 
 
-def test_a_stage_that_has_spoken_says_it_again(said):
+def test_a_stored_mask_is_given_again(said):
     image, stage, indices = said
     found, likely = stage.segment(read_image(image))
     assert likely is None and np.array_equal(found, indices)

@@ -1,4 +1,4 @@
-"""A stage that has looked at images already: its masks are read instead of made."""
+"""A first stage whose masks lie on the disk: they are read instead of predicted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from medseg.inference.segmenter import Segmenter
 from medseg.labels import LabelScheme
 
 
-class Spoken(Segmenter):
-    """Says of an image what a first stage said of it while it had not seen it.
+class StoredMasks(Segmenter):
+    """Give the mask that a first stage predicted of an image while it was held out.
 
     As a `Predictor`'s ``first_stage`` it lets a cascade segment cases that it was cross-validated
     on, of which most networks of the first stage have seen each.
