@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medseg.data.annotation import Annotation
 from medseg.geometry import Grid
 from medseg.labels import LabelScheme
+from medseg.objects import ObjectRule
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Case:
         label: the reference mask, or ``None``.
         group: what must not straddle folds (the patient); ``None``: the case itself.
         guide: the mask that an earlier stage made of these images, or ``None``.
+        annotation: the objects that were drawn in the image, where there is no mask of them.
+        instances: of a ``label`` that numbers objects: pairs of a value and the class of that
+            object, an index into the foreground classes; empty: all are of the first.
     """
 
     id: str
@@ -31,6 +36,8 @@ class Case:
     label: Path | None = None
     group: str | None = None
     guide: Path | None = None
+    annotation: Annotation | None = None
+    instances: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class Dataset:
         splits: the folds that the data set itself declares (a ``fold`` column), as
             ``{"train": [ids], "val": [ids]}`` each; empty where it declares none.
         preset: name of the label preset that the labels come from, or an empty string.
+        objects: what is one object, of a data set whose objects are to be found; ``None``: of one
+            that is to be segmented.
     """
 
     format: str
@@ -61,6 +70,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     splits: tuple[Mapping[str, list[str]], ...] = ()
     preset: str = ""
+    objects: ObjectRule | None = None
 
 
 class Volume(NamedTuple):

@@ -12,7 +12,12 @@ from medseg.data import formats, phantoms
 from medseg.data.phantoms import layouts
 from medseg.errors import InputError
 
-SMALL = {"mr": (24, 28, 20), "brats": (24, 24, 20), "cells": (32, 32)}
+SMALL = {
+    "mr": (24, 28, 20),
+    "brats": (24, 24, 20),
+    "cells": (32, 32),
+    "nodules": (40, 32, 24),
+}
 
 
 def contents(folder):
@@ -189,6 +194,7 @@ def test_progress_counts_the_cases(tmp_path):
         ("mr", {"seed": -1}, "not negative"),
         ("mr", {"shape": (32, 32)}, "3 sizes"),
         ("cells", {"shape": (4, 4)}, "at least 16"),
+        ("nodules", {"shape": (20, 32, 32)}, "at least 24"),
         ("brats", {"naming": "2030"}, "unknown naming"),
         ("mr", {"naming": "2021"}, "only the phantom 'brats'"),
     ],

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from medseg.geometry.boxes import Boxes
+
 
 class Wide(NamedTuple):
     """The region around one patch, for a transform that looks beyond the patch's borders.
@@ -33,6 +35,8 @@ class Sample(NamedTuple):
         seed: decides every random choice that augmentation makes for this sample.
         case_id: where it was cut from.
         wide: the region around the patch, where augmentation asks for it.
+        boxes: the objects, counted from the patch's first voxel, where they are to be found;
+            between the cut and the end of augmentation also those beyond its border.
     """
 
     image: Tensor
@@ -40,6 +44,7 @@ class Sample(NamedTuple):
     seed: int
     case_id: str
     wide: Wide | None = None
+    boxes: Boxes | None = None
 
 
 class Batch(NamedTuple):
@@ -53,6 +58,8 @@ class Batch(NamedTuple):
         seeds: int64 ``(B,)``; stays on the CPU, where the random choices are made.
         case_ids: ``B`` names.
         wide: one entry per sample; ``None``: no sample has one.
+        boxes: one entry per sample, see `Sample`; stay on the CPU. ``None``: nothing is to be
+            found.
     """
 
     image: Tensor
@@ -60,6 +67,7 @@ class Batch(NamedTuple):
     seeds: Tensor
     case_ids: list[str]
     wide: list[Wide | None] | None = None
+    boxes: list[Boxes] | None = None
 
 
 def collate(samples: Sequence[Sample] | Batch) -> Batch:
@@ -73,6 +81,7 @@ def collate(samples: Sequence[Sample] | Batch) -> Batch:
         seeds=torch.tensor([sample.seed for sample in samples], dtype=torch.int64),
         case_ids=[sample.case_id for sample in samples],
         wide=gather([sample.wide for sample in samples]),
+        boxes=together([sample.boxes for sample in samples]),
     )
 
 
@@ -81,10 +90,16 @@ def gather(wide: list[Wide | None]) -> list[Wide | None] | None:
     return wide if any(one is not None for one in wide) else None
 
 
+def together(boxes: Sequence[Boxes | None]) -> list[Boxes] | None:
+    """Give the boxes of a batch, or ``None`` where a sample has none to be found."""
+    there = [one for one in boxes if one is not None]
+    return there if there and len(there) == len(boxes) else None
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Copy image, label and regions to a device, without waiting where they are pinned.
 
-    The seeds stay: reading them back would stall a GPU.
+    The seeds and boxes stay: reading them back would stall a GPU.
     """
 
     def move(tensor: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from medseg.data.prepare.objects import paint
 from medseg.errors import InputError
+from medseg.geometry.boxes import Boxes
 from medseg.labels import is_foreground
 
 # Stages that only prepare cases must not wait for torch.
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # As many as the cache keeps of each class, and enough that no patch centre is favoured.
 _MOST_LOCATIONS = 10_000
+# Label index of each class of objects.
+_PAINTED = np.arange(1, 255)
 
 
 @runtime_checkable
@@ -32,7 +36,8 @@ class FeedCase(Protocol):
         label: uint8 indices ``(*S)``, likewise, or ``None``.
         locations: class index -> voxel coordinates ``(N, ndim)``; absent classes may be missing.
 
-    A case that an earlier stage guides has a ``guide``, too: uint8 indices ``(*S)``, see `maps_of`.
+    A case that an earlier stage guides has a ``guide``, too: uint8 indices ``(*S)``, see `maps_of`;
+    one whose objects are to be found has ``boxes``, see `boxes_of`.
     """
 
     @property
@@ -54,6 +59,11 @@ def maps_of(case: FeedCase) -> list[Any]:
     return [case.label, *([] if guide is None else [guide])]
 
 
+def boxes_of(case: FeedCase) -> Boxes | None:
+    """Give the objects of a case, on the grid of its image; ``None``: they are not to be found."""
+    return getattr(case, "boxes", None)
+
+
 @dataclass(frozen=True, eq=False)
 class MemoryCase:
     """A preprocessed case given as plain arrays.
@@ -64,6 +74,8 @@ class MemoryCase:
         label: integer indices ``(I, J, K)`` or ``(I, J)``, or ``None``; brought to uint8. Voxels
             that nobody labelled are `medseg.labels.IGNORED`.
         guide: what an earlier stage found, as ``label``, or ``None``.
+        boxes: the objects, in voxel edges of ``image``, where they are to be found. Without a label
+            it is made of the ellipsoids inside them: 1 + the class.
 
     Raises:
         InputError: the shapes do not belong together, or the label is not of whole numbers.
@@ -73,6 +85,7 @@ class MemoryCase:
     image: np.ndarray
     label: np.ndarray | None = None
     guide: np.ndarray | None = None
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         image = np.asarray(self.image, dtype=np.float32)
@@ -84,6 +97,9 @@ class MemoryCase:
                 remedy="add the channel axis: image[None]",
             )
         object.__setattr__(self, "image", image)
+        if self.label is None and self.boxes is not None:
+            counted = self.boxes[self.boxes.classes >= 0]
+            object.__setattr__(self, "label", paint(counted, image.shape[1:], _PAINTED))
         for name in ("label", "guide"):
             index = getattr(self, name)
             if index is not None:

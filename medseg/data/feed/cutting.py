@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from medseg.data.feed.batch import Batch, Sample, Wide, gather
-from medseg.data.feed.cases import FeedCase, maps_of
+from medseg.data.feed.batch import Batch, Sample, Wide, gather, together
+from medseg.data.feed.boxes import shift_boxes
+from medseg.data.feed.cases import FeedCase, boxes_of, maps_of
 from medseg.data.feed.naming import naming
 from medseg.data.feed.sampling import copy_patch, view_patch
 from medseg.errors import InputError
+from medseg.geometry.boxes import Boxes
 
 # What `Compose.margin` is: (seed, (C, *patch)) -> voxels wanted before and after, per axis.
 Margin = Callable[[int, Sequence[int]], tuple[tuple[int, int], ...] | None]
@@ -37,7 +39,7 @@ def cut_sample(place: Place, patch_size: Sequence[int], *, margin: Margin | None
     """Copy one patch out of its case, and the region around it where ``margin`` wants that."""
     image, label = _empty(place, patch_size)
     wide = _fill(place, image, label, margin=margin)
-    return Sample(image, label, place.seed, place.case.id, wide)
+    return Sample(image, label, place.seed, place.case.id, wide, _boxes(place))
 
 
 def cut_batch(
@@ -75,7 +77,13 @@ def cut_batch(
         seeds=torch.tensor([place.seed for place in places], dtype=torch.int64),
         case_ids=[place.case.id for place in places],
         wide=gather(wide),
+        boxes=together([_boxes(place) for place in places]),
     )
+
+
+def _boxes(place: Place) -> Boxes | None:
+    boxes = boxes_of(place.case)
+    return None if boxes is None else shift_boxes(boxes, place.start)
 
 
 def _empty(

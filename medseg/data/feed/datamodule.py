@@ -23,6 +23,7 @@ from medseg.data.feed.augment.transform import (
     split,
 )
 from medseg.data.feed.batch import Batch, collate, to_device
+from medseg.data.feed.boxes import visible_boxes
 from medseg.data.feed.calibration import FeedPlan, plan_feed
 from medseg.data.feed.cases import FeedCase
 from medseg.data.feed.dataset import PatchDataset, VolumeDataset
@@ -69,6 +70,8 @@ class SegmentationDataModule(pl.LightningDataModule):
             behind the image's; cases without a guide need none.
         guide_augmentation: transforms of these channels, of which
             `medseg.data.feed.guide.cascade_augmentation` gives nnU-Net's.
+        min_visible: of cases with boxes: the part of an object's box that must lie in a patch for
+            it to be found there, see `medseg.data.feed.boxes.visible_boxes`.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         masked: Sequence[int] = (),
         guide_classes: int = 0,
         guide_augmentation: Sequence[IntensityTransform] = (),
+        min_visible: float = 0.5,
     ) -> None:
         super().__init__()
         if augmentation == "default":
@@ -110,6 +114,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         )
         self.guide = GuideChannels(guide_classes, guide_augmentation)
         self.val_set = VolumeDataset(val, guide_classes=guide_classes)
+        self.min_visible = float(min_visible)
         self.batch_size = int(batch_size)
         self.steps_per_epoch = steps_per_epoch
         self.num_workers = None if num_workers is None else int(num_workers)
@@ -241,7 +246,12 @@ class SegmentationDataModule(pl.LightningDataModule):
         training = self.trainer is not None and self.trainer.training
         if not training or not isinstance(batch, Batch):
             return batch
-        return self.guide(self.augment(batch), training=True)
+        batch = self.guide(self.augment(batch), training=True)
+        if batch.boxes is None:
+            return batch
+        shape = batch.image.shape[2:]
+        seen = [visible_boxes(boxes, shape, least=self.min_visible) for boxes in batch.boxes]
+        return batch._replace(boxes=seen)
 
     def _plan(self) -> FeedPlan:
         if self.feed_plan is not None:

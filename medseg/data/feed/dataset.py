@@ -12,11 +12,18 @@ from torch.utils.data import Dataset
 
 from medseg.data.feed.augment.transform import LoaderTransform
 from medseg.data.feed.batch import Batch, Sample, Wide, collate
-from medseg.data.feed.cases import FeedCase
+from medseg.data.feed.cases import FeedCase, boxes_of
 from medseg.data.feed.cutting import Margin, Place, cut_batch, cut_sample
 from medseg.data.feed.guide import with_guide
 from medseg.data.feed.naming import naming
-from medseg.data.feed.sampling import box, forced_foreground, foreground_voxel, patch_start
+from medseg.data.feed.sampling import (
+    box,
+    forced_foreground,
+    foreground_voxel,
+    patch_start,
+    sampled_object,
+    start_around,
+)
 from medseg.data.feed.seeds import mix, streams
 from medseg.errors import InputError
 
@@ -140,10 +147,21 @@ class PatchDataset(Dataset):
             )
         rng = np.random.default_rng([mix(self.seed, 0), index])
         forced = forced_foreground(index, self.batch_size, self.foreground_fraction)
-        centre = foreground_voxel(case.locations, rng) if forced else None
-        start = patch_start(shape, self.patch_size, rng, centre=centre)
+        start = self._start(case, shape, rng, forced=forced)
         start = tuple(first - around for first, around in zip(start, self.context, strict=True))
         return Place(case, start, int(rng.integers(2**63)))
+
+    def _start(
+        self, case: FeedCase, shape: tuple[int, ...], rng: np.random.Generator, *, forced: bool
+    ) -> tuple[int, ...]:
+        boxes = boxes_of(case) if forced else None
+        if boxes is not None:
+            chosen = sampled_object(boxes, rng)
+            if chosen is not None:
+                return start_around(shape, self.patch_size, chosen, rng)
+            forced = False
+        centre = foreground_voxel(case.locations, rng) if forced else None
+        return patch_start(shape, self.patch_size, rng, centre=centre)
 
 
 class VolumeDataset(Dataset):
@@ -178,6 +196,7 @@ class VolumeDataset(Dataset):
                 label=None if label is None else _whole(label, np.uint8)[None],
                 seed=0,
                 case_id=case.id,
+                boxes=boxes_of(case),
             )
 
 

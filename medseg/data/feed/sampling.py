@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medseg.geometry.boxes import Boxes
+
 
 def forced_foreground(index: int, batch_size: int, fraction: float) -> bool:
     """Say whether item ``index`` of a batch must hold foreground.
@@ -34,6 +36,42 @@ def foreground_voxel(
         return None
     voxels = locations[present[int(rng.integers(len(present)))]]
     return np.asarray(voxels[int(rng.integers(len(voxels)))], dtype=np.int64)
+
+
+def sampled_object(boxes: Boxes, rng: np.random.Generator) -> np.ndarray | None:
+    """Pick a class uniformly among those present, then one of its objects: its corners ``(2n,)``.
+
+    By voxels a large object would be seen as often as hundreds of small ones. Returns ``None``
+    where there is none but ignored ones.
+    """
+    present = np.unique(boxes.classes[boxes.classes >= 0])
+    if not len(present):
+        return None
+    own = boxes.corners[boxes.classes == present[int(rng.integers(len(present)))]]
+    return np.asarray(own[int(rng.integers(len(own)))], dtype=np.float64)
+
+
+def start_around(
+    shape: Sequence[int], patch_size: Sequence[int], corners: np.ndarray, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """Choose the first voxel of a patch ``(ndim,)`` that holds a box, anywhere within.
+
+    Along an axis where the box is longer than the patch, it is cut around the box's middle. As for
+    `patch_start` the patch stays inside the image.
+    """
+    n = len(shape)
+    start = []
+    for axis, (size, p) in enumerate(zip(shape, patch_size, strict=True)):
+        low, high = float(corners[axis]), float(corners[n + axis])
+        if size <= p:
+            start.append(-((p - size) // 2))
+            continue
+        first, last = int(np.ceil(high)) - p, int(np.floor(low))
+        if first > last:
+            first = last = round((low + high) / 2) - p // 2
+        first, last = (int(np.clip(at, 0, size - p)) for at in (first, last))
+        start.append(int(rng.integers(first, last + 1)))
+    return tuple(start)
 
 
 def patch_start(

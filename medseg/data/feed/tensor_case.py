@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medseg.data.feed.cases import FeedCase
+from medseg.data.feed.cases import FeedCase, boxes_of
+from medseg.geometry.boxes import Boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class TensorCase:
         label: uint8 indices ``(*S)``, or ``None``.
         locations: class index -> voxel coordinates ``(N, ndim)``, in memory.
         guide: uint8 indices ``(*S)`` of an earlier stage, or ``None``.
+        boxes: the objects, on the CPU, or ``None``.
     """
 
     id: str
@@ -29,6 +31,7 @@ class TensorCase:
     label: Tensor | None
     locations: Mapping[int, np.ndarray]
     guide: Tensor | None = None
+    boxes: Boxes | None = None
 
     # A GPU's memory cannot be handed to a process, and a copy of it should not be.
     def __reduce__(self) -> tuple:
@@ -45,6 +48,7 @@ def on_device(case: FeedCase, device: torch.device) -> TensorCase:
         # Copied, so that no map of a file stays open.
         locations={k: np.array(voxels) for k, voxels in case.locations.items()},
         guide=None if guide is None else _copied(guide, device, np.uint8),
+        boxes=boxes_of(case),
     )
 
 

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from medseg.data.case import Case
 from medseg.data.formats import files
+from medseg.data.formats.box_columns import looks_like_boxlist
 from medseg.data.formats.channels import rename, select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
@@ -105,9 +106,8 @@ def _candidates(root: Path) -> list[Path]:
         if path.name.startswith(".") or path.name == "dataset.json" or not path.is_file():
             continue
         suffix = path.suffix.lower()
-        if (suffix == ".csv" and looks_like_csv(path)) or (
-            suffix == ".json" and looks_like_json(path)
-        ):
+        table = suffix == ".csv" and looks_like_csv(path) and not looks_like_boxlist(path)
+        if table or (suffix == ".json" and looks_like_json(path)):
             found.append(path)
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from medseg.data.case import Case
+from medseg.objects import ObjectRule
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Layout:
         value_map: file value -> label value.
         notes: what was odd, in words.
         splits: folds that the folder declares.
+        objects: of a format that tells of objects: how; classes of annotations and instances are
+            indices into ``values`` without background.
     """
 
     cases: tuple[Case, ...]
@@ -37,6 +40,7 @@ class Layout:
     value_map: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     splits: tuple[Mapping[str, list[str]], ...] = ()
+    objects: ObjectRule | None = None
 
 
 class Recognition(NamedTuple):

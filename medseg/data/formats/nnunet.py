@@ -55,7 +55,7 @@ def recognise(root: Path) -> Recognition | None:
     listed = isinstance(state.get("training"), list)
     if listed and decathlon.is_numbered(root, state):
         return Recognition(NAME, f"{path} lists cases whose files in imagesTr end in _0000")
-    if not listed and "modality" in state and _collect(files.list_images(root / "imagesTr")):
+    if not listed and "modality" in state and collect(files.list_images(root / "imagesTr")):
         return Recognition(NAME, f"{path} has 'modality', and files in imagesTr end in _0000")
     return None
 
@@ -75,19 +75,19 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     train, labels = _training(root, state, source)
     if not train:
         raise InputError("lists no case", file=source, expected="imagesTr/<case>_0000.*")
-    tests = _collect(files.list_images(root / "imagesTs"))
+    tests = collect(files.list_images(root / "imagesTs"))
     pictures = _are_colour_pictures({**train, **tests}, len(available))
     positions: tuple[int, ...] = (0,)
     if pictures:
         names = rename(available, channels, source=source)
     else:
         positions, names = select(available, channels, source=source)
-    _require_complete(train, positions, root / "imagesTr")
+    require_complete(train, positions, root / "imagesTr")
     if "dataset" in state and len(available) > 1 and not pictures:
         listed = {name: [parts[i] for i in sorted(parts)] for name, parts in train.items()}
         whole = {name: paths for name, paths in listed.items() if len(paths) == len(available)}
         require_one_order(whole, available, source=source)
-    _require_images(labels, train, root)
+    require_images(labels, train, root)
     cases = [
         Case(name, tuple(parts[i] for i in positions), labels.get(name))
         for name, parts in train.items()
@@ -135,10 +135,10 @@ def group(
             )
         else:
             images.append(path)
-    found = _collect(images)
+    found = collect(images)
     single = _are_colour_pictures(found, len(channels))
     positions = (0,) if single else tuple(range(len(channels)))
-    _require_complete(found, positions, paths[0], channels)
+    require_complete(found, positions, paths[0], channels)
     return tuple(Case(name, tuple(p[i] for i in positions)) for name, p in found.items())
 
 
@@ -177,7 +177,7 @@ def _training(root: Path, state: Mapping[str, Any], source: Path) -> tuple[_Foun
         raise files.no_image(
             root / "imagesTr", named=f"files named <case>_0000{ending or '.nii.gz'}"
         )
-    return _collect(images), {files.stem_of(p): p for p in labels}
+    return collect(images), {files.stem_of(p): p for p in labels}
 
 
 def _ends(path: Path, ending: Any) -> bool:
@@ -200,7 +200,12 @@ def _listed(root: Path, listed: Mapping[str, Any], source: Path) -> tuple[_Found
     return found, labels
 
 
-def _collect(paths: Sequence[Path]) -> _Found:
+def collect(paths: Sequence[Path]) -> _Found:
+    """Gather files by what stands before ``_0000``: case -> channel number -> file.
+
+    Raises:
+        InputError: two files claim one channel of a case.
+    """
     found: _Found = {}
     for path in paths:
         match = _NUMBERED.fullmatch(files.stem_of(path))
@@ -225,9 +230,10 @@ def _are_colour_pictures(found: _Found, num_channels: int) -> bool:
     )
 
 
-def _require_complete(
+def require_complete(
     found: _Found, positions: Sequence[int], where: Path, names: Sequence[str] = ()
 ) -> None:
+    """Raise an InputError that names the cases which lack one of these channels."""
     lacking = []
     for case, parts in found.items():
         absent = [f"_{i:04d}" for i in positions if i not in parts]
@@ -243,7 +249,8 @@ def _require_complete(
         )
 
 
-def _require_images(labels: Mapping[str, Path], train: _Found, root: Path) -> None:
+def require_images(labels: Mapping[str, Path], train: _Found, root: Path) -> None:
+    """Raise an InputError that names the labels without an image."""
     alone = [path.name for name, path in labels.items() if name not in train]
     if alone:
         raise InputError(

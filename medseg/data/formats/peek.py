@@ -86,7 +86,8 @@ def label_values(paths: Sequence[Path], *, by_colour: bool = False, limit: int =
                 file=path,
                 expected=f"at most {_TOO_MANY} whole numbers",
                 found=f"{len(found)} values from {found[0]:g} to {found[-1]:g}",
-                remedy="declare the labels under data.labels",
+                remedy="declare the labels under data.labels; or, if each value is an object: "
+                "task=detection detection.objects=instances",
             )
         values |= {int(v) for v in rounded}
     if len(values) > 32 and any(suffix_of(p).lower() in (".jpg", ".jpeg") for p in paths[:limit]):

@@ -10,16 +10,53 @@ from types import ModuleType
 from typing import Any
 
 from medseg.data.case import Case, Dataset
-from medseg.data.formats import brats, datalist, decathlon, echonet, files, folders, nnunet
-from medseg.data.formats.layout import Recognition
+from medseg.data.formats import (
+    boxlist,
+    brats,
+    coco,
+    datalist,
+    decathlon,
+    echonet,
+    files,
+    folders,
+    lidc,
+    luna16,
+    nndetection,
+    nnunet,
+    series,
+    voc,
+)
+from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.patterns import compile_pattern
-from medseg.data.formats.scheme import Labels, Regions, settle
+from medseg.data.formats.scheme import Labels, Regions, Settled, settle
+from medseg.data.formats.targets import Objects, require_objects, rule_of, settle_classes
 from medseg.errors import InputError, did_you_mean
+from medseg.objects import ObjectRule
 
 FORMATS: dict[str, ModuleType] = {
-    module.NAME: module for module in (decathlon, nnunet, brats, echonet, folders, datalist)
+    module.NAME: module
+    for module in (
+        decathlon,
+        nnunet,
+        nndetection,
+        brats,
+        echonet,
+        voc,
+        coco,
+        luna16,
+        lidc,
+        folders,
+        datalist,
+        boxlist,
+    )
 }
+_LISTED = (
+    "where objects are listed beside it, it is read as it is: luna16, lidc, or boxlist, a CSV "
+    "table of boxes"
+)
+_OF_FILES = (datalist, coco, boxlist)
+_OF_OBJECTS = (nndetection, voc, coco, luna16, lidc, boxlist)
 
 _DESCRIBE = (
     "name the right folder, or describe this one: medseg init FOLDER data.format=folders "
@@ -38,7 +75,8 @@ def recognise(root: str | Path) -> Recognition:
     root = _resolve(root)
     if root.is_file():
         if root.suffix.lower() in (".csv", ".tsv", ".json"):
-            return Recognition("datalist", f"{root} is a file")
+            other = Recognition(datalist.NAME, f"{root} is a file")
+            return coco.recognise(root) or boxlist.recognise(root) or other
         raise InputError("is not a folder", file=root, expected="a folder, or a .csv or .json file")
     found = [r for module in FORMATS.values() if (r := module.recognise(root)) is not None]
     if len(found) == 1:
@@ -56,8 +94,17 @@ def recognise(root: str | Path) -> Recognition:
         file=root,
         expected=f"one of these below it{looked}",
         found=files.first_ten(sorted(p.name for p in root.iterdir())),
-        remedy=files.CONVERT if files.holds_dicom(root) else _DESCRIBE,
+        remedy=f"{files.CONVERT}; {_LISTED}" if files.holds_dicom(root) else _DESCRIBE,
     )
+
+
+def lists_objects(root: str | Path, *, format: str = "auto") -> bool:
+    """Tell whether a data set says where objects are, rather than which voxels are what.
+
+    Raises:
+        InputError: see `recognise`; or there is no such format.
+    """
+    return _module(recognise(root).format if format == "auto" else format) in _OF_OBJECTS
 
 
 def read(
@@ -68,8 +115,9 @@ def read(
     labels: Labels = None,
     regions: Regions = None,
     options: Mapping[str, Any] | None = None,
+    objects: Objects = None,
 ) -> Dataset:
-    """Read a data set's folder: names of files only, no voxels.
+    """Read a data set's folder: names of files and annotations only, no voxels.
 
     Args:
         root: the folder; for a datalist also the file itself.
@@ -79,6 +127,8 @@ def read(
         regions: ``{name: [values]}``, ``True``: the preset's, ``False``: none, ``None``: the
             folder's own if it declares them.
         options: see `FormatOptions`.
+        objects: where objects are to be found in masks, what one is: ``components``, ``instances``,
+            an `ObjectRule` or some of its keys. A format that lists objects says so itself.
 
     Raises:
         InputError: anything that keeps the folder from being read as asked.
@@ -86,28 +136,17 @@ def read(
     chosen = FormatOptions.parse(options)
     path = _resolve(root)
     module = _module(recognise(path).format if format == "auto" else format)
-    if module is not datalist or path.is_dir():
+    if module not in _OF_FILES or path.is_dir():
         files.require_folder(path)
     layout = module.read(path, channels=channels, options=chosen)
+    rule = rule_of(layout.objects, objects, source=path)
     cases = sorted(_grouped(layout.cases, chosen.group_pattern, path), key=lambda case: case.id)
     _require_sound_ids(cases, path)
     files.require_unique(cases, source=path)
-    labelled = tuple(case for case in cases if case.label is not None)
-    if not labelled:
-        raise InputError(
-            "has no case with a label",
-            file=path,
-            found=f"{files.count(len(cases), 'case')} without",
-            expected="masks to learn from",
-            remedy="to segment images without masks use medseg predict",
-        )
-    settled = settle(
-        layout,
-        labels=labels,
-        regions=regions,
-        options=chosen,
-        label_paths=[case.label for case in labelled if case.label is not None],
-        source=path,
+    labelled = tuple(case for case in cases if _is_labelled(case))
+    _require_labelled(labelled, cases, path)
+    settled, labelled = _settle(
+        layout, labelled, rule, labels=labels, regions=regions, options=chosen, source=path
     )
     return Dataset(
         format=module.NAME,
@@ -115,12 +154,54 @@ def read(
         cases=labelled,
         channels=layout.channels,
         labels=settled.scheme,
-        unlabelled=tuple(case for case in cases if case.label is None),
+        unlabelled=tuple(case for case in cases if not _is_labelled(case)),
         value_map=settled.value_map,
         notes=(*layout.notes, *settled.notes),
         splits=_hold_out(labelled, chosen.held_out) if chosen.held_out else layout.splits,
         preset=settled.preset,
+        objects=rule,
     )
+
+
+def _is_labelled(case: Case) -> bool:
+    return case.label is not None or case.annotation is not None
+
+
+def _require_labelled(labelled: Sequence[Case], cases: Sequence[Case], path: Path) -> None:
+    if labelled:
+        return
+    raise InputError(
+        "has no case with a label",
+        file=path,
+        found=f"{files.count(len(cases), 'case')} without",
+        expected="masks to learn from",
+        remedy="for images without masks there is medseg predict",
+    )
+
+
+def _settle(
+    layout: Layout,
+    labelled: tuple[Case, ...],
+    rule: ObjectRule | None,
+    *,
+    labels: Labels,
+    regions: Regions,
+    options: FormatOptions,
+    source: Path,
+) -> tuple[Settled, tuple[Case, ...]]:
+    """Settle what mask values mean, or of which classes the objects are that a file lists."""
+    if rule is not None and rule.source != "components":
+        require_objects(labelled, rule)
+        return settle_classes(layout, labelled, labels=labels, regions=regions, source=source)
+    settled = settle(
+        layout,
+        labels=labels,
+        regions=regions,
+        options=options,
+        label_paths=[case.label for case in labelled if case.label is not None],
+        source=source,
+    )
+    return settled, labelled
 
 
 def group(
@@ -135,7 +216,8 @@ def group(
     Decathlon: a file is a case. BraTS: same name before the modality's ending. nnU-Net: same name
     before ``_0000``. Folders: same ``{case}`` in the image pattern. Datalist: its rows. ``auto``
     takes BraTS's or nnU-Net's rule where all names fit it, else a file is a case. A video, also one
-    that lies directly in a folder, is a case by any rule.
+    that lies directly in a folder, is a case by any rule; and so is, of one channel, each DICOM
+    series of a folder without other images.
 
     Raises:
         InputError: a path is missing, a folder has no image, a case lacks channels (which ones and
@@ -153,6 +235,9 @@ def group(
             found=files.first_ten(absent) or None,
         )
     cases, others = _videos(inputs)
+    if len(channels) == 1:
+        scans, others = _series(others)
+        cases += scans
     module = module or _rule_for(others, tuple(channels))
     if others:
         cases += module.group(others, channels=tuple(channels), options=chosen)
@@ -183,6 +268,18 @@ def _videos(inputs: Sequence[Path]) -> tuple[list[Case], list[Path]]:
     return cases, others
 
 
+def _series(inputs: Sequence[Path]) -> tuple[list[Case], list[Path]]:
+    """Part inputs into DICOM series, each a case, and what a format's rule groups."""
+    cases: list[Case] = []
+    others = []
+    for path in inputs:
+        found = series.only_series(path)
+        cases += map(series.case_of, found)
+        if not found:
+            others.append(path)
+    return cases, others
+
+
 def _rule_for(inputs: Sequence[Path], channels: Sequence[str]) -> ModuleType:
     """Choose a grouping rule by the names of the files."""
     names = [p for path in inputs for p in (files.list_images(path) or [path])]
@@ -197,7 +294,8 @@ def _rule_for(inputs: Sequence[Path], channels: Sequence[str]) -> ModuleType:
 
 def _resolve(root: str | Path) -> Path:
     path = Path(root).expanduser()
-    if path.name == "dataset.json" and path.is_file():
+    whole = path.name in ("dataset.json", "dataset.yaml") or luna16.is_table(path)
+    if whole and path.is_file():
         return path.parent
     return path if path.is_file() else files.require_folder(path)
 

@@ -17,6 +17,9 @@ from medseg.labels import LabelScheme
 Labels = str | Mapping[str, int] | None
 Regions = bool | Mapping[str, Sequence[int]] | None
 
+# So many classes are rare, so many objects are not.
+_MANY = 6
+
 
 class Settled(NamedTuple):
     """A label scheme, the value map that goes with it, and what the user should know.
@@ -65,7 +68,7 @@ def settle(
     value_map = options.value_map or layout.value_map
     notes: list[str] = []
     if isinstance(labels, Mapping):
-        values = _parse_values(labels)
+        values = parse_values(labels)
     elif isinstance(labels, str) and preset is not None:
         values = dict(preset.values)
     elif labels is not None:
@@ -96,7 +99,12 @@ def settle(
     return Settled(scheme, value_map, tuple(notes), preset.name if preset is not None else "")
 
 
-def _parse_values(labels: Mapping[str, Any]) -> dict[str, int]:
+def parse_values(labels: Mapping[str, Any]) -> dict[str, int]:
+    """Check the mapping under ``data.labels``.
+
+    Raises:
+        InputError: a value is no whole number.
+    """
     values = {}
     for name, value in labels.items():
         if isinstance(value, Sequence) and not isinstance(value, str):
@@ -169,8 +177,15 @@ def _look(
         {"foreground" if found == [1] else f"label_{v}": v for v in found},
         value_map,
         f"no labels are declared: the first masks hold {found} beside 0; name them under "
-        "data.labels",
+        f"data.labels{_or_numbers(found)}",
     )
+
+
+def _or_numbers(values: Sequence[int]) -> str:
+    """Say what else many values could be that count from 1 on."""
+    if len(values) < _MANY or list(values) != list(range(1, len(values) + 1)):
+        return ""
+    return "; or, if each value is an object: task=detection detection.objects=instances"
 
 
 def _look_at_colours(

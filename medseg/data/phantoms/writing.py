@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import cannot_write
-from medseg.data.case import LabelVolume, Volume
-from medseg.data.phantoms import brats, cells, layouts, mr
+from medseg.data.phantoms import brats, cells, layouts, mr, nodules
 from medseg.errors import InputError, did_you_mean
 
 Progress = Callable[[int, int], None]
@@ -31,8 +30,8 @@ class Kind:
         layout: the data format it is written in.
         cases: how many by default.
         shape: size of a case by default.
-        make: ``(seed, shape=…)`` -> image and label.
-        save: writes one case in its layout.
+        make: ``(seed, shape=…)`` -> image and label, and what else there is to tell of a case.
+        save: writes one case in its layout: ``(folder, index, *made, order)``.
         smallest: voxels that each axis needs at least.
     """
 
@@ -40,8 +39,8 @@ class Kind:
     layout: str
     cases: int
     shape: tuple[int, ...]
-    make: Callable[..., tuple[Volume, LabelVolume]]
-    save: Callable[[Path, int, Volume, LabelVolume, dict[str, Any]], None]
+    make: Callable[..., tuple[Any, ...]]
+    save: Callable[..., None]
     smallest: int = 16
 
 
@@ -69,6 +68,15 @@ KINDS: dict[str, Kind] = {
         cells.SHAPE,
         cells.make_cells_case,
         layouts.save_pictures,
+    ),
+    "nodules": Kind(
+        "CT-like lungs with nodules, and vessels that resemble them; Decathlon layout",
+        "decathlon",
+        40,
+        nodules.SHAPE,
+        nodules.make_nodules_case,
+        layouts.save_nodules,
+        24,
     ),
 }
 
@@ -222,9 +230,9 @@ def _fill(folder: Path, order: dict[str, Any], progress: Progress | None) -> Non
     spec = KINDS[order["kind"]]
     for index in range(order["cases"]):
         seed = [order["seed"], index, list(KINDS).index(order["kind"])]
-        image, label = spec.make(seed, shape=order["shape"])
-        spec.save(folder, index, image, label, order)
+        made = spec.make(seed, shape=order["shape"])
+        spec.save(folder, index, *made, order)
         if progress is not None:
             progress(index + 1, order["cases"])
-    if order["kind"] == "mr":
+    if spec.layout == "decathlon":
         layouts.describe_decathlon(folder, order)

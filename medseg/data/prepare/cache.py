@@ -70,7 +70,7 @@ def prepare_dataset(
     cache.sweep()
     ledger, sources = Ledger(cache.root, making.SCHEMA), Sources(cache.root / "sources.json")
     value_map, channels = dict(dataset.value_map), len(dataset.channels)
-    maker = Maker(cache, plan, dataset.labels, value_map, channels, guidance)
+    maker = Maker(cache, plan, dataset.labels, value_map, channels, guidance, dataset.objects)
     settings = maker.settings()
     names: dict[str, str] = {}
     rows: dict[str, Row] = {}

@@ -2,7 +2,8 @@
 
 ``image.npy`` float32 ``(C, *S)``, ``label.npy`` uint8 ``(*S)``, ``locations.npy`` (coordinates of
 foreground voxels ``(N, ndim)``, class after class), ``guide.npy`` uint8 ``(*S)`` (what an earlier
-stage found, where one guides), ``case.json`` (what is in them, and their checksums). No pickle.
+stage found, where one guides), ``case.json`` (what is in them, their checksums, and the boxes where
+objects are to be found). No pickle.
 
 Files are not synced one by one: what a power cut leaves of them has another size or another
 checksum than ``case.json`` says, and is made anew.
@@ -29,6 +30,7 @@ from medseg.data.prepare.preprocess import Prepared
 from medseg.data.prepare.row import ARRAYS, CHECKSUM, STATE, Damaged, Row, read_state
 from medseg.data.prepare.steps import Step, record_from_dict, record_to_dict
 from medseg.geometry import Grid
+from medseg.geometry.boxes import Boxes
 
 _BLOCK = 1 << 20
 
@@ -63,6 +65,7 @@ class CachedCase:
         grid: where the voxels of ``image`` lie.
         entry: the folder it came from, or ``None``.
         guide: uint8 indices ``(*S)`` of an earlier stage, or ``None``.
+        boxes: the objects, on the grid of ``image``, or ``None``.
     """
 
     id: str
@@ -73,6 +76,7 @@ class CachedCase:
     grid: Grid
     entry: Path | None = None
     guide: np.ndarray | None = None
+    boxes: Boxes | None = None
     mmap: bool = field(default=False, repr=False)
 
     # A memory map sent to another process would arrive as a copy of the whole array.
@@ -80,7 +84,7 @@ class CachedCase:
         if self.mmap and self.entry is not None:
             return load, (self.entry,)
         state = (self.id, self.image, self.label, dict(self.locations), self.record, self.grid)
-        return CachedCase, (*state, self.entry, self.guide)
+        return CachedCase, (*state, self.entry, self.guide, self.boxes)
 
 
 def load(entry: Path, *, mmap: bool = True, verified: bool = True) -> CachedCase:
@@ -105,8 +109,18 @@ def load(entry: Path, *, mmap: bool = True, verified: bool = True) -> CachedCase
         record=record_from_dict(state["record"]),
         grid=Grid.from_dict(state["grid"]),
         entry=entry,
+        boxes=boxes_of(state),
         mmap=mmap,
     )
+
+
+def boxes_of(state: Mapping[str, Any]) -> Boxes | None:
+    """Give the boxes that ``case.json`` lists, or ``None`` of a case that is to be segmented."""
+    listed = state.get("boxes")
+    if listed is None:
+        return None
+    corners = np.array(listed["corners"], dtype=np.float64)
+    return Boxes(corners.reshape(-1, 2 * len(state["shape"])), np.array(listed["classes"]))
 
 
 def open_arrays(entry: Path, row: Row, *, mmap: bool, verified: bool) -> Arrays:
@@ -141,7 +155,13 @@ def open_arrays(entry: Path, row: Row, *, mmap: bool, verified: bool) -> Arrays:
 
 
 def write(
-    folder: Path, case_id: str, prepared: Prepared, *, classes: int, extra: Mapping[str, Any]
+    folder: Path,
+    case_id: str,
+    prepared: Prepared,
+    *,
+    classes: int,
+    extra: Mapping[str, Any],
+    boxes: Boxes | None = None,
 ) -> dict[str, Any]:
     """Write an entry's files into an existing empty folder.
 
@@ -151,6 +171,7 @@ def write(
         prepared: with a label.
         classes: label indices that there can be, background included.
         extra: what else ``case.json`` shall say (the key, the schema).
+        boxes: the objects, on the prepared grid.
 
     Returns:
         What ``case.json`` says.
@@ -175,6 +196,9 @@ def write(
         "files": {name: _save(folder / name, array) for name, array in arrays.items()},
         **extra,
     }
+    if boxes is not None:
+        listed = {"corners": boxes.corners.tolist(), "classes": boxes.classes.tolist()}
+        state["boxes"] = listed
     text = json.dumps(state)[:-1]
     (folder / STATE).write_text(f"{text}{CHECKSUM}{zlib.crc32(text.encode())}}}")
     return state

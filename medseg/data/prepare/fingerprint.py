@@ -7,18 +7,22 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from medseg.data.case import Case, Dataset, Volume
 from medseg.data.prepare.census import explain
 from medseg.data.prepare.locations import count_voxels
+from medseg.data.prepare.objects import overlaps_of, read_objects, sizes_of
 from medseg.data.prepare.pool import Progress, map_cases
 from medseg.data.prepare.preprocess import plan_crop, plan_reorient
 from medseg.data.prepare.problems import check, problems
 from medseg.data.prepare.reading import label_volume, load_mask, read_image
 from medseg.errors import InputError
+from medseg.geometry.boxes import Boxes
 from medseg.labels import LabelScheme, UndeclaredValues, is_foreground
+from medseg.objects import ObjectRule
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
 
 # Foreground voxels sampled per case; of many cases fewer each, so that memory is bounded.
@@ -60,7 +64,8 @@ def fingerprint(
             found=f"{len(dataset.unlabelled)} images without a label",
         )
     samples = min(SAMPLES_PER_CASE, max(1, SAMPLES_IN_ALL // len(dataset.cases)))
-    how = (len(dataset.channels), dataset.labels, dict(dataset.value_map), samples)
+    value_map = dict(dataset.value_map)
+    how = (len(dataset.channels), dataset.labels, value_map, samples, dataset.objects)
     jobs = [(case.id, (case, *how)) for case in dataset.cases]
     try:
         fatal: tuple[type[InputError], ...] = (UndeclaredValues,) if dataset.preset else ()
@@ -78,14 +83,16 @@ def fingerprint(
 
 
 def _take(
-    case: Case, channels: int, labels: LabelScheme, value_map: Mapping[int, int], samples: int
+    case: Case,
+    channels: int,
+    labels: LabelScheme,
+    value_map: Mapping[int, int],
+    samples: int,
+    rule: ObjectRule | None,
 ) -> _Taken:
-    if case.label is None:
-        raise InputError("the case has no label", file=case.images[0])
     volume = read_image(case, channels=channels)
-    path = Path(case.label)
-    raw = load_mask(path, value_map)
-    index = label_volume(raw, path, labels, value_map=value_map, like=volume).data
+    annotated = _annotated(case, volume, labels, value_map, rule)
+    index = annotated.label
     labelled = is_foreground(index)
     inside = np.flatnonzero(labelled)
     foreground = [channel.reshape(-1)[inside] for channel in volume.data]
@@ -96,13 +103,14 @@ def _take(
     axes, orientation = _canonical(volume)
     cut = plan_crop(volume.data, volume.grid)
     cropped = [b - a for a, b in zip(cut.start, cut.stop, strict=True)]
-    notes = list(dict.fromkeys((*volume.header.notes, *raw.notes)))
+    notes = list(dict.fromkeys((*volume.header.notes, *annotated.notes)))
     outside = len(inside) - np.count_nonzero(
         labelled[tuple(slice(a, b) for a, b in zip(cut.start, cut.stop, strict=True))]
     )
     if outside:
         notes.append(f"{outside} labelled voxels lie outside the non-zero image")
     content = hashlib.blake2b(volume.data.data, digest_size=8).hexdigest()
+    boxes = annotated.boxes
     described = CaseFingerprint(
         id=case.id,
         shape=tuple(volume.grid.shape[a] for a in axes),
@@ -110,14 +118,43 @@ def _take(
         orientation=orientation,
         cropped_shape=tuple(cropped[a] for a in axes),
         image_dtype=volume.header.dtype,
-        label_dtype=raw.dtype,
+        label_dtype=annotated.dtype,
         foreground=tuple(_intensity(values) for values in foreground),
         nonzero=tuple(_intensity(channel[channel != 0]) for channel in volume.data),
         label_voxels=count_voxels(index, len(labels.values)),
         content=content,
         notes=tuple(notes),
+        objects=None if boxes is None else sizes_of(boxes, volume.grid.spacing, axes),
+        overlaps=() if boxes is None else overlaps_of(boxes),
     )
     return _Taken(described, np.stack([values[picked] for values in foreground]))
+
+
+class _Annotated(NamedTuple):
+    """Label indices ``(*S)`` of a case, the type and oddities of their file, and objects if any."""
+
+    label: np.ndarray
+    dtype: str
+    notes: tuple[str, ...]
+    boxes: Boxes | None
+
+
+def _annotated(
+    case: Case,
+    volume: Volume,
+    labels: LabelScheme,
+    value_map: Mapping[int, int],
+    rule: ObjectRule | None,
+) -> _Annotated:
+    if rule is not None:
+        found = read_objects(case, volume, rule, labels, value_map=value_map)
+        return _Annotated(found.label.data, found.dtype, found.notes, found.boxes)
+    if case.label is None:
+        raise InputError("the case has no label", file=case.images[0])
+    path = Path(case.label)
+    raw = load_mask(path, value_map)
+    index = label_volume(raw, path, labels, value_map=value_map, like=volume).data
+    return _Annotated(index, raw.dtype, raw.notes, None)
 
 
 def _check_axes(cases: Sequence[CaseFingerprint]) -> None:

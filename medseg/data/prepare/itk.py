@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.data.prepare.raw import Raw
+from medseg.data.prepare.raw import Raw, damage_told
 from medseg.errors import InputError
 from medseg.geometry import Grid
 
@@ -44,6 +44,21 @@ def read(path: Path) -> Raw:
     data = np.moveaxis(data, -1, 0) if vector else data if ndim == 4 else data[None]
     data = data.transpose(0, *range(data.ndim - 1, 0, -1))
     return Raw(data, grid_of(image), data.dtype.name)
+
+
+def header_grid(path: Path) -> Grid:
+    """Give the grid of a file without reading its voxels.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with damage_told(path), quiet():
+        reader.ReadImageInformation()
+        return grid_of(reader)
 
 
 def grid_of(image: Any) -> Grid:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.data.prepare.entry import Arrays, load, open_arrays
-from medseg.data.prepare.row import Damaged, Row
+from medseg.data.prepare.entry import Arrays, boxes_of, load, open_arrays
+from medseg.data.prepare.row import Damaged, Row, read_state
 from medseg.data.prepare.steps import Step
 from medseg.errors import InputError
 from medseg.geometry import Grid
+from medseg.geometry.boxes import Boxes
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,17 @@ class LazyCase:
         repair: rebuilds the entry from its source.
     """
 
-    __slots__ = ("_arrays", "_mapped", "_repair", "_verified", "entry", "id", "in_memory", "row")
+    __slots__ = (
+        "_arrays",
+        "_listed",
+        "_mapped",
+        "_repair",
+        "_verified",
+        "entry",
+        "id",
+        "in_memory",
+        "row",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class LazyCase:
         self._mapped: deque[LazyCase] = deque() if mapped is None else mapped
         self._repair = repair
         self._arrays: Arrays | None = None
+        self._listed: tuple[Boxes | None, ...] = ()
 
     def __repr__(self) -> str:
         return f"LazyCase({self.id!r}, shape={self.shape}, channels={self.channels})"
@@ -100,6 +112,18 @@ class LazyCase:
     def locations(self) -> Mapping[int, np.ndarray]:
         """Class index -> voxel coordinates ``(N, ndim)``; absent classes are missing."""
         return self._open().locations
+
+    @property
+    def boxes(self) -> Boxes | None:
+        """The objects, on the grid of ``image``; ``None`` of a case that is to be segmented."""
+        if not self._listed:
+            try:
+                state = read_state(self.entry)
+            except Damaged as error:
+                self._mend(error)
+                state = read_state(self.entry)
+            self._listed = (boxes_of(state),)
+        return self._listed[0]
 
     @property
     def record(self) -> tuple[Step, ...]:
@@ -157,20 +181,26 @@ class LazyCase:
         try:
             arrays = open_arrays(self.entry, self.row, mmap=mmap, verified=flags[position])
         except Damaged as error:
-            if self._repair is None:
-                raise InputError(
-                    f"case {self.id}: the cached files are damaged",
-                    file=self.entry,
-                    found=str(error),
-                    remedy="run again: what is damaged is made anew from its source",
-                ) from error
-            self.row = self._repair(self.id)
-            _log.warning(
-                "case %s: the cached files were damaged; made anew from their source", self.id
-            )
+            self._mend(error)
             arrays = open_arrays(self.entry, self.row, mmap=mmap, verified=False)
         flags.mark(position)
         return arrays
+
+    def _mend(self, damage: Damaged) -> None:
+        """Make the entry anew from its source.
+
+        Raises:
+            InputError: that cannot be done here.
+        """
+        if self._repair is None:
+            raise InputError(
+                f"case {self.id}: the cached files are damaged",
+                file=self.entry,
+                found=str(damage),
+                remedy="run again: what is damaged is made anew from its source",
+            ) from damage
+        self.row = self._repair(self.id)
+        _log.warning("case %s: the cached files were damaged; made anew from their source", self.id)
 
     # To another process only the path travels.
     def __reduce__(self) -> tuple:

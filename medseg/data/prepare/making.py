@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from medseg.data.case import Case
+from medseg.data.case import Case, LabelVolume, Volume
 from medseg.data.prepare import entry as entries
 from medseg.data.prepare.guides import read_guide
+from medseg.data.prepare.moving_boxes import prepare_boxes
+from medseg.data.prepare.objects import read_objects
 from medseg.data.prepare.preprocess import preprocess
 from medseg.data.prepare.reading import read_image, read_label
 from medseg.data.prepare.row import Row
 from medseg.data.prepare.sources import Sources, Stamp, unchanged
 from medseg.data.prepare.store import Cache
 from medseg.errors import InputError
+from medseg.geometry.boxes import Boxes
 from medseg.labels import LabelScheme
+from medseg.objects import ObjectRule
 from medseg.planning.guidance import Guidance
 from medseg.planning.plan import PreprocessingPlan
 
@@ -35,6 +39,7 @@ class Maker:
     value_map: Mapping[int, int]
     channels: int
     guidance: Guidance | None = None
+    objects: ObjectRule | None = None
 
     def settings(self) -> str:
         """Everything that decides the contents of an entry beside the case's files."""
@@ -47,6 +52,8 @@ class Maker:
         }
         if self.guidance is not None:
             state["guide"] = self.guidance.preparation()
+        if self.objects is not None:
+            state["objects"] = self.objects.to_dict()
         return json.dumps(state, sort_keys=True)
 
     def build(self, case: Case, key: str, stamps: Sequence[Stamp]) -> Row:
@@ -56,17 +63,17 @@ class Maker:
             InputError: the files do not fit, changed since their ``stamps`` were taken, or the
                 entry cannot be written.
         """
-        if case.label is None:
-            raise InputError("the case has no label", file=case.images[0])
         unchanged(stamps)
         volume = read_image(case, channels=self.channels)
-        label = read_label(case.label, self.labels, value_map=self.value_map, like=volume)
+        label, boxes = self._annotated(case, volume)
         if self.guidance is not None:
             guide = read_guide(case, self.labels, like=volume.grid)
             volume = volume._replace(guide=guide)
         # Read from a file that is being written, the contents would not be those of the key.
         unchanged(stamps)
         prepared = preprocess(volume, self.plan, label, guidance=self.guidance)
+        if boxes is not None:
+            boxes = replace(boxes, corners=prepare_boxes(prepared.record, boxes.corners))
         del volume, label
         final = self.cache.root / self.cache.name(case.id, key)
         with self.cache.writing(final) as folder:
@@ -75,9 +82,19 @@ class Maker:
                 case.id,
                 prepared,
                 classes=len(self.labels.values),
+                boxes=boxes,
                 extra={"key": key, "schema": SCHEMA},
             )
         return Row.of(final, state)
+
+    def _annotated(self, case: Case, volume: Volume) -> tuple[LabelVolume, Boxes | None]:
+        """Read the label indices, and the boxes of a case whose objects are to be found."""
+        if self.objects is not None:
+            found = read_objects(case, volume, self.objects, self.labels, value_map=self.value_map)
+            return found.label, found.boxes
+        if case.label is None:
+            raise InputError("the case has no label", file=case.images[0])
+        return read_label(case.label, self.labels, value_map=self.value_map, like=volume), None
 
 
 @dataclass(frozen=True)
@@ -117,5 +134,8 @@ def key_of(case: Case, settings: str, sources: Sources) -> tuple[str, tuple[Stam
     masks = [mask for mask in (case.label, case.guide) if mask is not None]
     seen = [sources.look(file) for file in (*case.images, *masks)]
     parts = [case.id, settings, *(s.digest for s in seen)]
+    if case.annotation is not None or case.instances:
+        drawn = case.annotation and replace(case.annotation, file=None)
+        parts.append(repr((drawn, case.instances)))
     key = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
     return key, tuple(stamp for s in seen for stamp in s.stamps)

@@ -11,6 +11,7 @@ from statistics import median
 from medseg.data.case import Dataset
 from medseg.data.formats.files import count
 from medseg.data.prepare.census import fitting
+from medseg.data.prepare.object_problems import object_problems
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
@@ -40,11 +41,16 @@ def problems(fingerprint: Fingerprint, *, modalities: Sequence[str] | None = Non
         *_types(fingerprint),
         *_intensities(fingerprint, shown),
         *_taken_for_another(fingerprint, shown),
-        *_labels(fingerprint),
+        *(object_problems(fingerprint) if _finds(fingerprint) else _labels(fingerprint)),
         *_geometry(fingerprint),
         *_duplicates(fingerprint),
         *_files(fingerprint),
     ]
+
+
+def _finds(fingerprint: Fingerprint) -> bool:
+    """Tell whether objects are to be found; masks are then painted, or say where objects are."""
+    return any(case.objects is not None for case in fingerprint.cases)
 
 
 def looks_like_ct(fingerprint: Fingerprint, channel: int) -> bool:

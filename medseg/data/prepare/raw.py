@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.data.formats.files import is_video
+from medseg.data.formats.series import is_series, slices_in
 from medseg.errors import InputError
 from medseg.geometry import Grid
 
@@ -49,7 +50,7 @@ def suffix(path: Path) -> str:
 
 
 def load(path: Path | str) -> Raw:
-    """Read one file of any supported format.
+    """Read one file of any supported format, or a folder that holds a DICOM series.
 
     Axes: volumes come as ``(C, I, J, K)`` in the file's own axis order (NIfTI's and ITK's first
     index first); pictures as ``(C, I, J)`` with I the row, J the column, stacks of them with K the
@@ -60,6 +61,13 @@ def load(path: Path | str) -> Raw:
             scalars (complex numbers, zero voxels, a singular affine).
     """
     path = Path(path)
+    if is_series(path):
+        from medseg.data.prepare.dicom import read as read_series
+
+        with damage_told(path):
+            raw = read_series(path)
+        _check(raw, path)
+        return raw
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError("there is no such file", file=path, expected="an image", found=found)
@@ -73,7 +81,7 @@ def load(path: Path | str) -> Raw:
     else:
         remedy = None
         if kind in (".dcm", ".ima") or path.name.lower().endswith(".dcm.gz"):
-            remedy = "convert the series with dcm2niix"
+            remedy = "name the folder of the series, or convert it with dcm2niix"
         elif is_video(path):
             remedy = "medseg predict segments its frames, by a network of pictures"
         raise InputError(
@@ -116,7 +124,9 @@ def damage_told(path: Path) -> Iterator[None]:
 
 
 def companions(path: Path) -> tuple[Path, ...]:
-    """Return every file that holds a part of this image: a header and its detached data."""
+    """Return every file that holds a part of this image: header and detached data, or slices."""
+    if is_series(path):
+        return tuple(slices_in(path))
     kind = suffix(path)
     for one, other in ((".hdr", ".img"), (".img", ".hdr")):
         if kind.startswith(one):

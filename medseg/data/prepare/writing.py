@@ -9,6 +9,7 @@ import numpy as np
 
 from medseg.atomic import cannot_write, replacing
 from medseg.data.formats.files import is_video
+from medseg.data.formats.series import is_series
 from medseg.data.prepare.raw import ITK, NIFTI, PICTURES, STACKS, suffix
 from medseg.errors import InputError
 from medseg.geometry import Grid
@@ -21,8 +22,10 @@ _NIFTI_OUT = (".nii", ".nii.gz", ".mgz", ".mgh")
 def mask_suffix(source: Path | str) -> str:
     """Name a mask's file type: its image's, but PNG for JPEG and GIF, and NIfTI for a pair.
 
-    A video's is TIFF, whose pages are its frames.
+    A video's is TIFF, whose pages are its frames; that of a DICOM series is NIfTI.
     """
+    if is_series(Path(source)):
+        return ".nii.gz"
     if is_video(source):
         return ".tif"
     kind = suffix(Path(source))

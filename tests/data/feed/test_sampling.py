@@ -9,8 +9,11 @@ from medseg.data.feed.sampling import (
     forced_foreground,
     foreground_voxel,
     patch_start,
+    sampled_object,
+    start_around,
     view_patch,
 )
+from medseg.geometry.boxes import Boxes
 
 
 @pytest.mark.parametrize("batch", [2, 3, 4, 7, 9, 12])
@@ -104,3 +107,45 @@ def test_only_the_patch_is_read():
     patch = torch.empty((2, 2, 2))
     copy_patch(array, (3, 4, 5), patch)
     np.testing.assert_array_equal(patch.numpy(), np.asarray(array)[3:5, 4:6, 5:7])
+
+
+BOXES = Boxes(
+    np.array(
+        [
+            [0, 0, 0, 2, 2, 2],
+            [10, 10, 10, 30, 30, 30],
+            [5, 5, 5, 6, 6, 6.0],
+            [1, 1, 1, 9, 9, 9],
+        ]
+    ),
+    np.array([0, 0, 1, -1]),
+)
+
+
+def test_objects_are_chosen_evenly_by_class_whatever_their_size():
+    rng = np.random.default_rng(0)
+    drawn = [tuple(sampled_object(BOXES, rng)[:1]) for _ in range(600)]
+    assert 240 < drawn.count((5.0,)) < 360
+    assert 100 < drawn.count((0.0,)) < 200 and 100 < drawn.count((10.0,)) < 200
+    assert (1.0,) not in drawn  # ignored
+
+
+def test_without_objects_there_is_none_to_cut_around():
+    rng = np.random.default_rng(0)
+    assert sampled_object(Boxes.none(3), rng) is None
+    assert sampled_object(BOXES[3:], rng) is None
+
+
+def test_a_patch_holds_the_object_and_lies_everywhere_around_it():
+    rng = np.random.default_rng(0)
+    corners = np.array([7.4, 0, 2, 10.6, 3, 9])
+    starts = np.array([start_around((20, 12, 5), (8, 6, 8), corners, rng) for _ in range(300)])
+    assert set(starts[:, 0]) == {3, 4, 5, 6, 7}  # voxels 7 to 10 within 8
+    assert set(starts[:, 1]) == {0}
+    assert set(starts[:, 2]) == {-1}  # the image is the smaller
+
+
+def test_an_object_larger_than_the_patch_is_cut_around_its_middle():
+    rng = np.random.default_rng(0)
+    corners = np.array([4.0, 4, 24, 24])
+    assert start_around((30, 30), (8, 8), corners, rng) == (10, 10)

@@ -150,6 +150,23 @@ def test_dicom_is_told_to_be_converted(tmp_path, format):
     assert ".nii.gz" in error.value.expected and "images/" not in error.value.expected
 
 
+@pytest.mark.parametrize("format", ["decathlon", "folders", "nnunet", "luna16", "auto"])
+def test_a_dicom_series_is_a_case_by_any_rule_of_one_channel(tmp_path, monkeypatch, format):
+    for name in ("p1/ct/0.dcm", "p1/ct/1.dcm", "p2/0.IMA"):
+        touch(tmp_path / "scans" / name)
+    grouped = formats.group([tmp_path / "scans"], format=format, channels=["CT"])
+    assert [(case.id, case.images[0].name) for case in grouped] == [("ct", "ct"), ("p2", "p2")]
+    monkeypatch.chdir(tmp_path / "scans" / "p2")
+    assert [case.id for case in formats.group(["."], format=format, channels=["CT"])] == ["p2"]
+
+
+def test_dicom_beside_other_images_is_no_case_of_its_own(tmp_path):
+    for name in ("a.nii.gz", "source/0.dcm"):
+        touch(tmp_path / name)
+    grouped = formats.group([tmp_path], format="decathlon", channels=["CT"])
+    assert [case.id for case in grouped] == ["a"]
+
+
 def test_an_unrecognised_folder_says_how_init_is_told_its_layout(tmp_path):
     touch(tmp_path / "a.nii.gz")
     with pytest.raises(InputError, match="fits no known") as error:

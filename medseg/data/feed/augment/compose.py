@@ -14,7 +14,9 @@ from medseg.data.feed.augment.spatial import SpatialTransform, warp_batch
 from medseg.data.feed.augment.transform import BatchTransform, IntensityTransform
 from medseg.data.feed.augment.warp import fuse
 from medseg.data.feed.batch import Batch, Wide
+from medseg.data.feed.boxes import warp_boxes
 from medseg.data.feed.seeds import generator, mix, streams
+from medseg.geometry.boxes import Boxes
 
 
 class Compose(BatchTransform[list]):
@@ -100,7 +102,26 @@ class Compose(BatchTransform[list]):
         """Augment a batch; image and label keep shape, type and device, ``wide`` is used up."""
         params = self.make_params(batch.seeds, batch.image.shape[1:])
         image, label = self.apply(batch.image.float(), batch.label, params, batch.wide)
-        return batch._replace(image=image.to(batch.image.dtype), label=label, wide=None)
+        done = self._moved(batch, params)
+        return done._replace(image=image.to(batch.image.dtype), label=label, wide=None)
+
+    def move(self, boxes: Boxes, params: list | None, shape: Sequence[int]) -> Boxes:
+        """Move the boxes of one sample ``(*S)`` as `apply` moves its voxels.
+
+        Raises:
+            InputError: see `medseg.data.feed.boxes.warp_boxes`.
+        """
+        if params is None:
+            return boxes
+        for group in self._groups:
+            parts = [params[number] for number in group]
+            if isinstance(self.transforms[group[0]], SpatialTransform):
+                warp = _fused(parts)
+                boxes = boxes if warp is None else warp_boxes(boxes, warp, shape)
+                continue
+            for number, part in zip(group, parts, strict=True):
+                boxes = self.transforms[number].move(boxes, part, shape)
+        return boxes
 
     def _change(self, image: Tensor, group: Sequence[int], parts: Sequence[Any]) -> None:
         if all(part is None for part in parts):

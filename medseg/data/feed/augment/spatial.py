@@ -14,6 +14,8 @@ from medseg.data.feed.augment.resample import resample
 from medseg.data.feed.augment.transform import BatchTransform
 from medseg.data.feed.augment.warp import Field, Warp, fuse
 from medseg.data.feed.batch import Wide
+from medseg.data.feed.boxes import warp_boxes
+from medseg.geometry.boxes import Boxes
 
 P = TypeVar("P", np.ndarray, Field)
 
@@ -26,6 +28,14 @@ class SpatialTransform(BatchTransform[P]):
     ) -> tuple[Tensor, Tensor | None]:
         """Resample the samples that have parameters."""
         return warp_batch(image, label, [None if p is None else fuse([p]) for p in params])
+
+    def move(self, boxes: Boxes, params: P | None, shape: Sequence[int]) -> Boxes:
+        """Move the boxes of one sample ``(*S)`` as `apply` moves its voxels.
+
+        Raises:
+            InputError: see `warp_boxes`.
+        """
+        return boxes if params is None else warp_boxes(boxes, fuse([params]), shape)
 
 
 def warp_batch(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medseg.data.feed.batch import Batch, Sample
 from medseg.data.feed.seeds import generator
+from medseg.geometry.boxes import Boxes
 
 P = TypeVar("P")
 
@@ -38,12 +39,23 @@ class BatchTransform(ABC, Generic[P]):
         numbers = seeds.tolist() if isinstance(seeds, Tensor) else seeds
         return [self.draw(generator(int(seed)), shape) for seed in numbers]
 
+    def move(self, boxes: Boxes, params: P | None, shape: Sequence[int]) -> Boxes:
+        """Move the boxes of one sample ``(*S)`` as `apply` moves its voxels; here: not at all."""
+        return boxes
+
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Batch:
         """Augment a batch; image and label keep shape, type and device."""
         params = self.make_params(batch.seeds, batch.image.shape[1:])
         image, label = self.apply(batch.image.float(), batch.label, params)
-        return batch._replace(image=image.to(batch.image.dtype), label=label)
+        return self._moved(batch, params)._replace(image=image.to(batch.image.dtype), label=label)
+
+    def _moved(self, batch: Batch, params: Sequence[P | None]) -> Batch:
+        if batch.boxes is None:
+            return batch
+        shape = batch.image.shape[2:]
+        pairs = zip(batch.boxes, params, strict=True)
+        return batch._replace(boxes=[self.move(boxes, own, shape) for boxes, own in pairs])
 
 
 class IntensityTransform(BatchTransform[P]):

@@ -1,0 +1,89 @@
+"""Objects of a case as its files tell of them, before its image is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from medseg.errors import InputError
+from medseg.geometry import Grid
+from medseg.geometry.boxes import Boxes, WorldBoxes, from_spheres
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Boxes or spheres that were drawn in one image; without any the image is known to be empty.
+
+    Plain tuples, so that it travels to other processes and names what was made of it.
+
+    Attributes:
+        frame: what ``objects`` count in. ``voxels``: corners ``(lo…, hi…)`` in voxel edges of the
+            image as it is read, see `medseg.geometry.boxes`. ``world``: centre and size in mm, RAS,
+            along the scanner's axes. ``spheres``: centre in mm, RAS, and diameter. ``slices``:
+            ``(i0, j0, z0, i1, j1, z1)``, voxel edges within axial slices, and where the centres of
+            the first and the last slice lie in mm, RAS.
+        objects: the numbers of each.
+        classes: what each is: an index into the data set's foreground classes.
+        file: where they were written, for messages.
+        ignored: like ``objects``, what is neither an object nor background (a crowd, a finding that
+            readers disagree about): it counts in no score.
+    """
+
+    frame: Literal["voxels", "world", "spheres", "slices"]
+    objects: tuple[tuple[float, ...], ...] = ()
+    classes: tuple[int, ...] = ()
+    file: Path | None = None
+    ignored: tuple[tuple[float, ...], ...] = ()
+
+    def boxes(self, grid: Grid) -> Boxes:
+        """Return the objects as boxes on the image's grid; they may reach beyond it.
+
+        Raises:
+            InputError: they have another number of axes than the image, or tell of axial slices
+                where the image has none.
+        """
+        return Boxes(self._corners(self.objects, grid), np.array(self.classes, dtype=np.int64))
+
+    def ignored_boxes(self, grid: Grid) -> Boxes:
+        """Return what is ignored as boxes of class 0 on the image's grid; raises as `boxes`."""
+        return Boxes(self._corners(self.ignored, grid))
+
+    def _corners(self, objects: tuple[tuple[float, ...], ...], grid: Grid) -> np.ndarray:
+        n = grid.ndim
+        width = {"voxels": 2 * n, "world": 2 * n, "spheres": n + 1, "slices": 6}[self.frame]
+        odd = next((numbers for numbers in objects if len(numbers) != width), None)
+        if odd is not None or (self.frame == "slices" and n != 3):
+            raise InputError(
+                "the objects have another number of axes than the image",
+                file=self.file,
+                expected=f"{width} numbers ({self.frame}) for an image of {n} axes",
+                found=f"{width if odd is None else len(odd)}",
+            )
+        numbers = np.array(objects, dtype=np.float64).reshape(-1, width)
+        if self.frame == "voxels":
+            return numbers
+        if self.frame == "slices":
+            return self._of_slices(numbers, grid)
+        if self.frame == "spheres":
+            return from_spheres(numbers[:, :n], numbers[:, n], grid)
+        world = WorldBoxes(numbers[:, :n], numbers[:, n:], np.eye(n), np.zeros(len(numbers)))
+        return Boxes.from_world(world, grid).corners
+
+    def _of_slices(self, numbers: np.ndarray, grid: Grid) -> np.ndarray:
+        """Number the slices by where they lie: their centres at k, from edge k to k + 1."""
+        *in_plane, step = grid.affine[2, :3]
+        if np.abs(in_plane).max() > 1e-3 * abs(step):
+            raise InputError(
+                "the objects were drawn in axial slices, but the image has none",
+                file=self.file,
+                expected="a third axis whose steps alone lead from head to feet",
+                found=f"z = {np.array2string(grid.affine[2], precision=3)} · (i, j, k, 1)",
+            )
+        # Positions are written with few digits; an edge belongs to a voxel, not beside it.
+        ends = np.round((numbers[:, [2, 5]] - grid.affine[2, 3]) / step, 2)
+        corners = numbers.copy()
+        corners[:, 2], corners[:, 5] = ends.min(axis=1), ends.max(axis=1) + 1
+        return corners
