@@ -1,6 +1,7 @@
-"""Losses of segmentation: pure functions, and thin modules over them."""
+"""Losses of segmentation and detection: pure functions, and thin modules over them."""
 
 from medseg.losses.boundary import BoundaryLoss, DiceBoundaryLoss, boundary_loss
+from medseg.losses.centre_point_loss import CentrePointLoss
 from medseg.losses.cl_dice import CLDiceLoss, DiceCLDiceLoss, cl_dice_loss, soft_skeleton
 from medseg.losses.comparison import Comparison
 from medseg.losses.cross_entropy import (
@@ -10,6 +11,7 @@ from medseg.losses.cross_entropy import (
     cross_entropy,
 )
 from medseg.losses.deep_supervision import DeepSupervisionLoss
+from medseg.losses.detection_loss import DetectionLoss
 from medseg.losses.dice import DiceLoss, dice_loss, soft_dice
 from medseg.losses.dice_ce import DiceCELoss
 from medseg.losses.distance import signed_distance
@@ -26,9 +28,11 @@ __all__ = [
     "BinaryCrossEntropyLoss",
     "BoundaryLoss",
     "CLDiceLoss",
+    "CentrePointLoss",
     "Comparison",
     "CrossEntropyLoss",
     "DeepSupervisionLoss",
+    "DetectionLoss",
     "DiceBoundaryLoss",
     "DiceCELoss",
     "DiceCLDiceLoss",

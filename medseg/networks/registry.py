@@ -35,22 +35,28 @@ OURS = {
     "highres_net": "medseg.networks.highres_net:HighResNet",
     "deepmedic": "medseg.networks.deepmedic:DeepMedic",
 }
+DETECTORS = {
+    "retina_net": "medseg.networks.detection.retina_net:RetinaNet",
+    "retina_unet": "medseg.networks.detection.retina_unet:RetinaUNet",
+    "centre_net": "medseg.networks.detection.centre_net:CentreNet",
+}
+KNOWN = {**OURS, **DETECTORS}
 
 
 def resolve(name: str, *, trust: Collection[str] = ()) -> type[nn.Module]:
     """Find the class of a network.
 
     Args:
-        name: one of `OURS`, such as ``unet``; ``monai.X`` for a class of ``monai.networks.nets``;
-            ``pkg.mod:Class`` for the user's own.
+        name: one of `OURS` or `DETECTORS`, such as ``unet``; ``monai.X`` for a class of
+            ``monai.networks.nets``; ``pkg.mod:Class`` for the user's own.
         trust: top-level packages whose code may be imported; only the command line or a direct call
             may fill this, never a recipe or a checkpoint.
 
     Raises:
         InputError: no such network, not a network, or a package that is not trusted.
     """
-    if name in OURS:
-        module, _, attribute = OURS[name].partition(":")
+    if name in KNOWN:
+        module, _, attribute = KNOWN[name].partition(":")
         return getattr(import_module(module), attribute)
     if name.startswith("monai."):
         return monai_network(name.removeprefix("monai."))
@@ -58,10 +64,10 @@ def resolve(name: str, *, trust: Collection[str] = ()) -> type[nn.Module]:
         return trusted_class(
             name, nn.Module, base_name="torch.nn.Module", trust=trust, what="network"
         )
-    close = difflib.get_close_matches(name, OURS, n=1)
+    close = difflib.get_close_matches(name, KNOWN, n=1)
     raise InputError(
         f"there is no network named {name!r}",
-        expected=f"{', '.join(OURS)}, monai.<Class> or package.module:Class",
+        expected=f"{', '.join(KNOWN)}, monai.<Class> or package.module:Class",
         found=name,
         remedy=f"did you mean {close[0]!r}?" if close else None,
     )
@@ -78,6 +84,8 @@ def plan_arguments(
     strides: PerStage,
     kernels: PerStage,
     features: Sequence[int],
+    levels: Sequence[int] = (),
+    num_anchors: int = 0,
     arguments: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Wire a network's constructor arguments from the plan's numbers.
@@ -92,6 +100,8 @@ def plan_arguments(
         strides: per stage of the encoder; the first is all ones.
         kernels: per stage.
         features: channels per stage.
+        levels: of a detector: the stages whose resolutions have anchors.
+        num_anchors: of a detector: at each place.
         arguments: the user's own; they win over the plan's strides, kernels and features (fewer
             stages than planned cut the network short), but not over what the data decide.
 
@@ -110,6 +120,8 @@ def plan_arguments(
         _per_axis(strides, spatial_dims),
         _per_axis(kernels, spatial_dims),
         tuple(features),
+        tuple(levels),
+        num_anchors,
     )
     chosen = dict(arguments or {})
     wired = _wire(name, cls, numbers, chosen)
@@ -199,7 +211,7 @@ def with_neighbours(record: Mapping[str, Any], *, axis: int, neighbours: int) ->
 def _wire(
     name: str, cls: type[nn.Module], numbers: wiring.PlanNumbers, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if name in OURS:
+    if name in KNOWN:
         return wiring.OURS.get(name, wiring.ours)(numbers, chosen)
     parameters, _ = _parameters(cls)
     if not name.startswith("monai."):

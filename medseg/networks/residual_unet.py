@@ -55,31 +55,48 @@ class ResidualUNet(EncoderDecoder):
         topology = Topology.read(
             spatial_dims=spatial_dims, features=features, strides=strides, kernels=kernels
         )
-        if blocks_per_stage is None:
-            blocks_per_stage = published_blocks(topology.stages)
-        counts = counts_per_stage("blocks_per_stage", blocks_per_stage, topology.stages)
-        channels = (topology.features[0], *topology.features)
-        stages: list[nn.Module] = [
-            ResidualStack(
-                channels[i],
-                channels[i + 1],
-                count=counts[i],
-                kernel=topology.kernels[i],
-                stride=topology.strides[i],
-                bias=conv_bias,
-            )
-            for i in range(topology.stages)
-        ]
-        stem = ConvNormAct(in_channels, channels[0], kernel=topology.kernels[0], bias=conv_bias)
-        stages[0] = nn.Sequential(stem, stages[0])
         super().__init__(
             topology,
             in_channels=in_channels,
             num_classes=num_classes,
-            stages=stages,
+            stages=residual_encoder(
+                topology, in_channels, blocks_per_stage=blocks_per_stage, bias=conv_bias
+            ),
             decoder_convs=counts_per_stage(
                 "decoder_convs_per_stage", decoder_convs_per_stage, topology.stages - 1
             ),
             bias=conv_bias,
             deep_supervision=deep_supervision,
         )
+
+
+def residual_encoder(
+    topology: Topology,
+    in_channels: int,
+    *,
+    blocks_per_stage: Sequence[int] | int | None,
+    bias: bool,
+) -> list[nn.Module]:
+    """Make the stages of an encoder of residual blocks, a stem before the first.
+
+    Raises:
+        InputError: ``blocks_per_stage`` has another number of stages.
+    """
+    if blocks_per_stage is None:
+        blocks_per_stage = published_blocks(topology.stages)
+    counts = counts_per_stage("blocks_per_stage", blocks_per_stage, topology.stages)
+    channels = (topology.features[0], *topology.features)
+    stages: list[nn.Module] = [
+        ResidualStack(
+            channels[i],
+            channels[i + 1],
+            count=counts[i],
+            kernel=topology.kernels[i],
+            stride=topology.strides[i],
+            bias=bias,
+        )
+        for i in range(topology.stages)
+    ]
+    stem = ConvNormAct(in_channels, channels[0], kernel=topology.kernels[0], bias=bias)
+    stages[0] = nn.Sequential(stem, stages[0])
+    return stages

@@ -230,11 +230,25 @@ def _basic_unet_plus_plus(network: Any) -> Parts:
     }
 
 
+def _pyramid_network(network: Any) -> Parts:
+    down = [(f"pyramid.encoder.{i}",) for i in range(len(network.pyramid.encoder))]
+    up = ("pyramid.laterals", "pyramid.enlarge", "pyramid.smooth", "segmenter.0")
+    last = len(network.heads.classes) - 1
+    return {
+        "body": [*down, up],
+        "head": ("heads", "segmenter.1"),
+        "first": ("pyramid.encoder.0.0.0",),
+        # Boxes are no classes, but there are as many as there are anchors.
+        "logits": (f"heads.classes.{last}", f"heads.boxes.{last}", "segmenter.1"),
+    }
+
+
 # By the package and the name of the class, or of one that it is made from.
 RULES: dict[str, Callable[[Any], Parts]] = {
     "medseg.DeepMedic": _deepmedic,
     "medseg.EncoderDecoder": _encoder_decoder,
     "medseg.HighResNet": _highres_net,
+    "medseg.PyramidNetwork": _pyramid_network,
     "medseg.UNetPlusPlus": _unet_plus_plus,
     "monai.AttentionUnet": _monai_attention_unet,
     "monai.BasicUNet": _basic_unet,

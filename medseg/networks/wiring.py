@@ -24,6 +24,8 @@ class PlanNumbers:
         strides: per stage, per axis; the first stage is all ones.
         kernels: per stage, per axis.
         features: channels per stage.
+        levels: of a detector: stages whose resolutions have anchors.
+        num_anchors: of a detector: at each place.
     """
 
     spatial_dims: int
@@ -33,6 +35,8 @@ class PlanNumbers:
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
     features: tuple[int, ...]
+    levels: tuple[int, ...] = ()
+    num_anchors: int = 0
 
     @property
     def largest_kernel(self) -> tuple[int, ...]:
@@ -74,6 +78,17 @@ def ours(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
         "strides": numbers.strides,
         "kernels": numbers.kernels,
     }
+
+
+def anchored(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
+    """Wire a network with anchors, as many at as many levels as the plan's boxes want."""
+    found = {"levels": numbers.levels or None, "num_anchors": numbers.num_anchors}
+    return {**ours(numbers, chosen), **found}
+
+
+def centred(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
+    """Wire a network without anchors: its one map has the resolution of the finest level."""
+    return {**ours(numbers, chosen), "level": numbers.levels[0] if numbers.levels else None}
 
 
 def deepmedic(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments:
@@ -196,7 +211,10 @@ def monai_quicknat(numbers: PlanNumbers, chosen: Mapping[str, Any]) -> Arguments
 
 # Of our networks, those that `ours` does not fit.
 OURS: dict[str, Callable[[PlanNumbers, Mapping[str, Any]], Arguments]] = {
+    "centre_net": centred,
     "deepmedic": deepmedic,
+    "retina_net": anchored,
+    "retina_unet": anchored,
     "highres_net": as_published,
     "mednext": as_published,
     "segresnet": as_published,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from medseg.detection.output import DetectionOutput
 from medseg.errors import InputError
 from medseg.networks.anatomy.axes import fields
 from medseg.networks.anatomy.layers import Anatomy
@@ -104,4 +105,6 @@ def _watched(
         trace = Trace(network, image)
         with trace.hooked(), trace:
             output = network(image)
+    if isinstance(output, DetectionOutput):  # its finest level sees the least
+        return trace, output.class_logits[0]
     return trace, finest(output, spatial_dims=len(shape) - 2)
