@@ -59,6 +59,9 @@ class CaseFingerprint:
         foreground: per channel, over the labelled voxels; ``None`` where there are none.
         nonzero: per channel, over that channel's non-zero voxels; ``None`` where there are none.
         label_voxels: voxels per label index, background first.
+        objects: of each object that is to be found its class, an index into the foreground
+            classes, and its extents in mm, per axis as ``spacing``; ``None``: none are to be found.
+        overlaps: of each of these the largest IoU with another of its class in the image.
         content: hash of the voxel values; equal for duplicated images.
         notes: what was odd about the files, in words.
     """
@@ -75,6 +78,8 @@ class CaseFingerprint:
     label_voxels: tuple[int, ...]
     content: str = ""
     notes: tuple[str, ...] = ()
+    objects: tuple[tuple[float, ...], ...] | None = None
+    overlaps: tuple[float, ...] = ()
 
     @property
     def crop_ratio(self) -> float:
@@ -111,6 +116,11 @@ class Fingerprint:
     def modalities(self) -> tuple[Modality, ...]:
         """Per channel, what its name says of its values."""
         return tuple(modality(name) for name in self.channels)
+
+    @property
+    def object_sizes(self) -> tuple[tuple[float, ...], ...]:
+        """Extents in mm of all objects that are to be found, per axis."""
+        return tuple(one[1:] for case in self.cases for one in case.objects or ())
 
     @property
     def median_spacing(self) -> tuple[float, ...]:
@@ -177,7 +187,15 @@ def _case(state: Mapping[str, Any] | CaseFingerprint) -> CaseFingerprint:
         label_voxels=tuple(int(n) for n in state["label_voxels"]),
         content=state.get("content", ""),
         notes=tuple(state.get("notes", ())),
+        objects=_objects(state.get("objects")),
+        overlaps=tuple(float(iou) for iou in state.get("overlaps", ())),
     )
+
+
+def _objects(states: list | None) -> tuple[tuple[float, ...], ...] | None:
+    if states is None:
+        return None
+    return tuple((int(label), *map(float, extents)) for label, *extents in states)
 
 
 def _intensities(states: list) -> tuple[Intensity | None, ...]:

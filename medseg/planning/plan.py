@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from medseg.planning.plain import plain
 
+# Most plans have nothing to say of these, and then do not name them.
+_RARE = ("neighbours", "levels", "anchors", "overlap")
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -59,6 +62,9 @@ class Plan:
         features: channels per stage.
         batch_dice: take Dice over all patches of a step at once, where the loss leaves it open.
         neighbours: slices on either side that a network of slices sees as channels (2.5D).
+        levels: of a detection: stages of the encoder at whose resolutions objects are looked for.
+        anchors: of a detection: voxels of the boxes tried at each place, per level, box and axis.
+        overlap: of a detection: IoU from which two boxes of a class show one object.
     """
 
     preprocessing: PreprocessingPlan
@@ -69,6 +75,9 @@ class Plan:
     features: tuple[int, ...]
     batch_dice: bool = False
     neighbours: int = 0
+    levels: tuple[int, ...] = ()
+    anchors: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    overlap: float | None = None
 
     @property
     def spatial_dims(self) -> int:
@@ -86,9 +95,12 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the flat plain mapping that ``plan.yaml`` and checkpoints hold."""
         pre = asdict(self.preprocessing)
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "preprocessing"}
-        if not self.neighbours:  # most plans have no slices, and nothing to say of them
-            del own["neighbours"]
+        own = {
+            f.name: value
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != f.default or f.name not in _RARE
+        }
+        del own["preprocessing"]
         return plain({**pre, **own})
 
     @classmethod
@@ -112,6 +124,12 @@ class Plan:
             features=tuple(int(n) for n in state["features"]),
             batch_dice=bool(state.get("batch_dice", False)),
             neighbours=int(state.get("neighbours", 0)),
+            levels=tuple(int(n) for n in state.get("levels", ())),
+            anchors=tuple(
+                tuple(tuple(float(n) for n in size) for size in level)
+                for level in state.get("anchors", ())
+            ),
+            overlap=None if state.get("overlap") is None else float(state["overlap"]),
         )
 
 

@@ -114,6 +114,11 @@ def test_plan_survives_its_plain_form():
     assert Plan.from_dict(found.to_dict()) == found
 
 
+def test_boxes_that_are_one_from_the_least_overlap_on_are_so_in_the_plain_form_too():
+    found = replace(plan(fingerprint()).plan, overlap=0.0)
+    assert Plan.from_dict(found.to_dict()) == found
+
+
 class TestFast:
     def test_hippocampus_is_small_enough_for_a_cpu(self):
         found = plan(fingerprint(), preset="fast").plan
