@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medseg.errors import InputError
+from medseg.metrics.cells import cell
 from medseg.metrics.evaluate import json_safe
 from medseg.metrics.paired import compare_paired, holm
 
@@ -85,13 +86,13 @@ def comparison_table(compared: Mapping[str, Any]) -> list[list[str]]:
     header = ["class", "A", "B", "B - A", f"{percent} interval", "B higher / lower / equal"]
     rows = [[*header, "p", "p (Holm)", "p (sign)", "cases", "skipped"]]
     for name, row in [*compared["per_class"].items(), ("overall", compared["overall"])]:
-        low, high = (_number(value, "+" + places) for value in row["interval"])
+        low, high = (cell(value, "+" + places) for value in row["interval"])
         rows.append(
             [
                 name,
-                _number(row["mean_a"], places),
-                _number(row["mean_b"], places),
-                _number(row["difference"], "+" + places),
+                cell(row["mean_a"], places),
+                cell(row["mean_b"], places),
+                cell(row["difference"], "+" + places),
                 f"{low} … {high}",
                 f"{row['n_higher']} / {row['n_lower']} / {row['n_equal']}",
                 _p_value(row["p_wilcoxon"]),
@@ -166,10 +167,6 @@ def _differs(a: Mapping[str, Any], b: Mapping[str, Any], case: str, name: str) -
 def _first(names: Sequence[str] | Mapping[str, Any]) -> str:
     listed = ", ".join(list(names)[:_MOST_NAMES])
     return listed + (" …" if len(names) > _MOST_NAMES else "") or "none"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
 
 
 def _p_value(value: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.errors import InputError
 from medseg.labels import LabelScheme
+from medseg.metrics.cells import cell
 from medseg.metrics.overlap import Empty
 from medseg.metrics.score import CaseScores, score_case, summarise
 
@@ -108,7 +109,7 @@ def fold_table(metrics: Mapping[str, Any]) -> list[list[str]]:
     for name, fold in [*metrics["folds"].items(), ("together", metrics)]:
         scores = [fold["per_class"].get(c, {}).get("dice", {}) for c in metrics["classes"]]
         values = [*(score.get("mean") for score in scores), fold["mean"].get("dice")]
-        cells = ["–" if value is None else f"{value:.4f}" for value in values]
+        cells = [*map(cell, values)]
         rows.append([name, *cells, str(fold["n_cases"])])
     return rows
 
@@ -137,4 +138,4 @@ def _by_fold(
 
 def _cells(dice: float | None, iou: float | None, hd95: float | None) -> list[str]:
     formats = ((dice, ".4f"), (iou, ".4f"), (hd95, ".2f"))
-    return ["–" if value is None else format(value, form) for value, form in formats]
+    return [cell(value, form) for value, form in formats]
