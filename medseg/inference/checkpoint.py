@@ -41,6 +41,8 @@ class Checkpoint:
         cascade: of a second stage: ``use``, ``margin`` and ``classes`` of its guide, and where the
             ``first`` stage's run lies, relative to its own; else empty.
         version: the medseg that wrote the file.
+        task: ``segmentation`` or ``detection``.
+        detection: of a detector: how its output becomes boxes; else empty.
         state: the task's parameters; memory-mapped, so read on demand.
     """
 
@@ -55,11 +57,17 @@ class Checkpoint:
     recipe: str
     cascade: Mapping[str, Any]
     version: str
+    task: str
+    detection: Mapping[str, Any]
     state: Mapping[str, Tensor] = field(repr=False)
 
 
-def read(path: str | Path) -> Checkpoint:
+def read(path: str | Path, *, task: str | None = "segmentation") -> Checkpoint:
     """Read a checkpoint with ``weights_only=True``: no code in it is run.
+
+    Args:
+        path: the file.
+        task: what it must have been trained for; ``None``: anything.
 
     Raises:
         InputError: there is no such file; it is cut off, of another type, or not medseg's; it holds
@@ -78,6 +86,7 @@ def read(path: str | Path) -> Checkpoint:
             remedy="give a best.ckpt or last.ckpt that `medseg fit` wrote",
         )
     _check_version(path, record)
+    _check_task(path, record, task)
     try:
         return Checkpoint(
             path=path,
@@ -91,6 +100,8 @@ def read(path: str | Path) -> Checkpoint:
             recipe=str(record.get("recipe") or ""),
             cascade=dict(record.get("cascade") or {}),
             version=str(record.get("version", "unknown")),
+            task=str(record["task"]),
+            detection=dict(record.get("detection") or {}),
             state=dict(content["state_dict"].items()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -251,13 +262,24 @@ def _check_version(path: Path, record: Mapping[str, Any]) -> None:
             if newer
             else f"predict with medseg {version}, or train again",
         )
-    task = record.get("task")
-    if task != "segmentation":
+
+
+# What networks are trained for, and what takes them.
+_TASKS = {
+    "detection": "it finds boxes: medseg.inference.detection.Detector, or medseg predict",
+    "segmentation": "it segments: medseg.inference.Predictor, or medseg predict",
+}
+
+
+def _check_task(path: Path, record: Mapping[str, Any], wanted: str | None) -> None:
+    found = str(record.get("task"))
+    if found not in _TASKS or (wanted is not None and found != wanted):
         raise InputError(
             "the checkpoint is of another task",
             file=path,
-            expected="segmentation",
-            found=str(task),
+            expected=wanted or " or ".join(_TASKS),
+            found=found,
+            remedy=_TASKS.get(found),
         )
 
 

@@ -171,7 +171,15 @@ def _require_alike(first: Predictor, other: Predictor, name: str, other_name: st
             found=f"{_in_words(other.labels)}; {_difference(first.labels, other.labels)}",
             remedy="average runs that were trained with the same data.labels and data.regions",
         )
-    a, b = first.frame, other.frame
+    require_same_images(first.frame, other.frame, name, other_name)
+
+
+def require_same_images(a: Frame, b: Frame, name: str, other_name: str) -> None:
+    """Raise unless two members of an ensemble, called by their names, take the same images.
+
+    Raises:
+        InputError: they differ in axes or channels.
+    """
     if len(a.spacing) != len(b.spacing):
         raise InputError(
             "an ensemble's members must take the same kind of image",

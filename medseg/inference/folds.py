@@ -17,16 +17,17 @@ from medseg.planning.mirroring import mirrored_in_prediction
 _log = logging.getLogger(__name__)
 
 
-def read_together(path: str | Path) -> list[Checkpoint]:
+def read_together(path: str | Path, *, task: str = "segmentation") -> list[Checkpoint]:
     """Read the checkpoints of a run folder (all its folds), a fold's folder or one checkpoint.
 
     Args:
         path: see `medseg.inference.checkpoint.find`.
+        task: what they must have been trained for.
 
     Raises:
-        InputError: see `medseg.inference.checkpoint.read`; or their logits may not be averaged.
+        InputError: see `medseg.inference.checkpoint.read`; or what they say may not be averaged.
     """
-    first, *others = (checkpoints.read(file) for file in checkpoints.find(path))
+    first, *others = (checkpoints.read(file, task=task) for file in checkpoints.find(path))
     for other in others:
         _require_same(first, other)
     return [first, *others]
@@ -83,6 +84,7 @@ def _require_same(first: Checkpoint, other: Checkpoint) -> None:
         ("channels", first.channels, other.channels),
         ("preprocessing", first.plan.preprocessing, other.plan.preprocessing),
         ("patch_size", first.plan.patch_size, other.plan.patch_size),
+        ("anchors", first.plan.anchors, other.plan.anchors),
         ("first stage", dict(first.cascade), dict(other.cascade)),
     ):
         if a != b:

@@ -80,7 +80,7 @@ class SlidingWindow:
         if len(size) != len(patch):
             raise ValueError(f"image {tuple(image.shape)} does not fit a {len(patch)}D patch")
         device = torch.device(device) if device is not None else image.device
-        padded, inner = _pad(image, patch)
+        padded, inner = pad_to_patch(image, patch)
         starts = window_starts(tuple(padded.shape[2:]), patch, self.overlap)
         context = context_of(network, spatial_dims=len(patch))
         padded = with_context(padded, context)
@@ -110,18 +110,18 @@ class SlidingWindow:
         size = without_context(image, context).shape[2:]
         total = torch.zeros(size, device=image.device)
         for start in starts:
-            total[_box(start, patch)] += here
+            total[box_of(start, patch)] += here
         logits: Tensor | None = None
         jobs = list(product(range(image.shape[0]), starts))
         for first in range(0, len(jobs), self.batch_size):
             chunk = jobs[first : first + self.batch_size]
-            batch = torch.stack([image[b][_box(start, read)] for b, start in chunk]).to(device)
+            batch = torch.stack([image[b][box_of(start, read)] for b, start in chunk]).to(device)
             weighted = (self._forward(network, batch, context) * weight).to(image.device)
             if logits is None:
                 shape = (image.shape[0], weighted.shape[1], *size)
                 logits = torch.zeros(shape, device=image.device)
             for (b, start), piece in zip(chunk, weighted, strict=True):
-                logits[b][_box(start, patch)] += piece
+                logits[b][box_of(start, patch)] += piece
         assert logits is not None
         return logits.div_(total)
 
@@ -164,7 +164,7 @@ def window_starts(
     return list(product(*per_axis))
 
 
-def _box(start: Sequence[int], size: Sequence[int]) -> Any:
+def box_of(start: Sequence[int], size: Sequence[int]) -> Any:
     """Give the index of the last axes of an array that picks out a window."""
     return (..., *(slice(a, a + n) for a, n in zip(start, size, strict=True)))
 
@@ -181,7 +181,8 @@ def importance(patch: tuple[int, ...], mode: str) -> Tensor:
     return weight.expand(patch)
 
 
-def _pad(image: Tensor, patch: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+def pad_to_patch(image: Tensor, patch: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+    """Pad ``(B, C, *S)`` with zeros to at least a patch; also where the image lies in it."""
     size = image.shape[2:]
     missing = [max(p - n, 0) for n, p in zip(size, patch, strict=True)]
     inner = tuple(slice(m // 2, m // 2 + n) for n, m in zip(size, missing, strict=True))

@@ -74,8 +74,8 @@ def read(path: Path) -> PostprocessingFile:
     except InputError as error:
         error.file = path
         raise
-    labels, networks = _recorded(text, LABELS), _recorded(text, NETWORKS)
-    gains = _recorded(text, GAINS)
+    labels, networks = recorded(text, LABELS), recorded(text, NETWORKS)
+    gains = recorded(text, GAINS)
     return PostprocessingFile(
         steps,
         _chosen(text),
@@ -112,7 +112,7 @@ def read_for(path: Path, scheme: LabelScheme) -> tuple[MaskStep, ...]:
 
 def beside(path: str | Path) -> Path | None:
     """Find the file of the run that a run folder, a fold's folder or a checkpoint belongs to."""
-    file = _run_of(path) / NAME
+    file = run_of(path) / NAME
     return file if file.is_file() else None
 
 
@@ -129,7 +129,7 @@ def asked_by_recipe(path: str | Path) -> Asked | None:
     from ruamel.yaml.error import YAMLError
 
     try:
-        text = (_run_of(path) / "recipe.yaml").read_text(encoding="utf-8")
+        text = (run_of(path) / "recipe.yaml").read_text(encoding="utf-8")
         return YAML(typ="safe", pure=True).load(text)["inference"]["postprocessing"]
     except (YAMLError, OSError, ValueError, KeyError, TypeError):
         return None
@@ -162,14 +162,16 @@ def meaning(labels: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in labels.items() if key != "ignore"}
 
 
-def _run_of(path: str | Path) -> Path:
+def run_of(path: str | Path) -> Path:
+    """Find the folder of the run that a run folder, a fold's folder or a checkpoint belongs to."""
     folder = Path(path).absolute()
     folder = folder.parent if folder.is_file() else folder
     folder = folder.parent if folder.name == "checkpoints" else folder
     return folder.parent if folder.name.startswith("fold_") else folder
 
 
-def _recorded(text: str, name: str) -> Any:
+def recorded(text: str, name: str) -> Any:
+    """Read what stands in a comment's line after its name; ``None`` where there is nothing."""
     line = next((line for line in text.splitlines() if line.startswith(name)), name + "null")
     try:
         return json.loads(line.removeprefix(name))
@@ -179,7 +181,7 @@ def _recorded(text: str, name: str) -> Any:
 
 def _chosen(text: str) -> tuple[MaskStep, ...] | None:
     """Read what was chosen; of a record that someone broke every step counts as an edit."""
-    found = _recorded(text, CHOSEN)
+    found = recorded(text, CHOSEN)
     try:
         return None if found is None else tuple(MaskStep.from_dict(item) for item in found)
     except (InputError, TypeError):

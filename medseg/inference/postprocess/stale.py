@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from medseg.inference import checkpoint as checkpoints
@@ -28,7 +28,8 @@ def of_folds(run: Path, folds: Iterable[str]) -> list[Checkpoint]:
         InputError: a checkpoint cannot be read.
     """
     there = [run / fold for fold in folds if any((run / fold / "checkpoints").glob("*.ckpt"))]
-    return [checkpoints.read(file) for fold in there for file in checkpoints.find(fold)]
+    files = [file for fold in there for file in checkpoints.find(fold)]
+    return [checkpoints.read(file, task=None) for file in files]
 
 
 def notice(file: Path, found: Sequence[Checkpoint]) -> str | None:
@@ -45,10 +46,7 @@ def notice(file: Path, found: Sequence[Checkpoint]) -> str | None:
         InputError: the file cannot be read.
     """
     content = read(file)
-    if content.edited or not content.networks:
-        return None
-    now = networks(found)
-    other = [fold for fold in now if content.networks.get(fold, now[fold]) != now[fold]]
+    other = [] if content.edited else other_weights(content.networks, found)
     if not other:
         return None
     return (
@@ -56,3 +54,16 @@ def notice(file: Path, found: Sequence[Checkpoint]) -> str | None:
         "and choose anew: medseg run RECIPE --each-fold, or of one fold medseg run RECIPE and then "
         "medseg postprocess RUN"
     )
+
+
+def other_weights(chosen_by: Mapping[str, str], found: Sequence[Checkpoint]) -> list[str]:
+    """List the folds whose weights are not those that chose.
+
+    Args:
+        chosen_by: of each fold that had a part in the choice, a digest of its network's weights.
+        found: checkpoints of the run.
+    """
+    if not chosen_by:
+        return []
+    now = networks(found)
+    return [fold for fold in now if chosen_by.get(fold, now[fold]) != now[fold]]
