@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from medseg.data.feed.batch import Batch
 from medseg.errors import MedsegError
+from medseg.geometry.boxes import Boxes
 from medseg.inference.memory import is_out_of_memory
 from medseg.machine import give_back_freed_memory, peak_memory, resident_memory
 from medseg.training import rng
@@ -87,20 +89,29 @@ def dry_step(
 
 
 def synthetic_batch(
-    batch_size: int, channels: int, patch_size: Sequence[int], *, num_labels: int
+    batch_size: int,
+    channels: int,
+    patch_size: Sequence[int],
+    *,
+    num_labels: int,
+    objects: bool = False,
 ) -> Batch:
     """Make noise ``(B, C, *S)`` with random label indices, from a generator of its own.
 
-    Of a network that reads around its patch, ``patch_size`` is the size of the input.
+    Of a network that reads around its patch, ``patch_size`` is the size of the input. With
+    ``objects`` each patch has the box of one, too: its middle half.
     """
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(batch_size, channels, *patch_size, generator=generator)
     label = torch.randint(num_labels, (batch_size, 1, *patch_size), generator=generator)
+    size = np.array(patch_size)
+    middle = Boxes(np.concatenate([size / 4, size * 3 / 4])[None])
     return Batch(
         image=image,
         label=label.to(torch.uint8),
         seeds=torch.zeros(batch_size, dtype=torch.int64),
         case_ids=[f"made-up case {i}" for i in range(batch_size)],
+        boxes=[middle] * batch_size if objects else None,
     )
 
 

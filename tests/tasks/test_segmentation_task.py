@@ -114,6 +114,7 @@ def test_it_learns_in_a_users_own_trainer_with_a_users_own_loader():
     loader = DataLoader(data, batch_size=2)
     runner = trainer(max_epochs=25)
     runner.fit(task, loader, DataLoader(data, batch_size=1))
+    assert SegmentationTask.score_name == "val/dice"
     assert float(runner.callback_metrics["val/dice"]) > 0.9
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from medseg.networks.neighbouring_slices import NeighbouringSlices
 from medseg.networks.stages import Stages, stages_of
+from medseg.training.transfer.encoders import renamed
 from medseg.training.transfer.inputs import Channels
 from medseg.training.transfer.matching import Meaning, match
 from medseg.training.transfer.report import Report
@@ -36,7 +38,7 @@ def load_pretrained(
     zeros, so that they change nothing at first. The last layer is fitted to other classes: those
     named alike are carried over, the others stay as the network initialised them. What the file has
     not stays as it is, what the network has not is left out. Any other difference of shape is an
-    error.
+    error. The encoder of a U-Net is that of a detector, and the other way round.
 
     Args:
         network: any network; see `medseg.networks.stages.stages_of` for what is known of it.
@@ -56,6 +58,7 @@ def load_pretrained(
     core, neighbours = network, 0
     if isinstance(network, NeighbouringSlices):
         core, neighbours = network.network, network.neighbours
+    found = replace(found, state=renamed(found.state, core.state_dict(keep_vars=True)))
     meaning = Meaning(Channels(channels, guides, neighbours), classes, regions)
     values, report = match(
         core, found, stages=stages_of(core) if stages is None else stages, meaning=meaning

@@ -15,6 +15,7 @@ from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
 from medseg.inference.cascade import guidance_of
 from medseg.inference.torch_file import load_tensors
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Plan
 from medseg.training.transfer.inputs import Channels
 
@@ -39,6 +40,7 @@ class Source:
         structure: ``features``, ``strides`` and ``kernels`` of a plan, as far as the file says.
         plan: of the training, if it was medseg's.
         notes: what was odd about the file, in sentences.
+        task: what they were trained for.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Source:
     structure: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
+    task: str = "segmentation"
 
     @property
     def inputs(self) -> Channels:
@@ -70,8 +73,7 @@ def read(path: str | Path, *, fold: int | str | None = None) -> Source:
 
     Raises:
         InputError: nothing is there; the file is none of these, is damaged, or holds Python objects
-            or a program; a run has several folds and ``fold`` is none of them; the checkpoint is of
-            another task.
+            or a program; a run has several folds and ``fold`` is none of them.
     """
     from medseg.training.transfer import bundle
 
@@ -90,7 +92,7 @@ def read(path: str | Path, *, fold: int | str | None = None) -> Source:
         return bundle.read(path.parents[1], weights=path)
     content = load(path)
     if isinstance(content, Mapping) and isinstance(content.get("medseg"), Mapping):
-        return of_checkpoint(checkpoints.read(path))
+        return of_checkpoint(checkpoints.read(path, task=None))
     return Source(path, "weights", tensors_in(content, path))
 
 
@@ -157,14 +159,32 @@ def of_checkpoint(found: checkpoints.Checkpoint) -> Source:
         kind=f"checkpoint of medseg {found.version}",
         state=checkpoints.averaged_state(found),
         channels=found.channels,
-        classes=tuple(labels.regions or labels.values),
+        classes=class_names(
+            labels, found.task, anchors=int(network["arguments"].get("num_anchors", 1))
+        ),
         regions=bool(labels.regions),
         neighbours=plan.neighbours,
         guides=() if guidance is None else guidance.masks(labels),
         network=network,
         structure={key: values[key] for key in ("features", "strides", "kernels")},
         plan=plan,
+        task=found.task,
     )
+
+
+def class_names(labels: LabelScheme, task: str, *, anchors: int = 1) -> tuple[str, ...]:
+    """Name the outputs of a network by the classes that they are for.
+
+    Args:
+        labels: of its training.
+        task: likewise; a detector has an output for each class of each anchor.
+        anchors: at each place.
+    """
+    if task != "detection":
+        return tuple(labels.regions or labels.values)
+    if anchors == 1:
+        return labels.foreground
+    return tuple(f"{name} in anchor {a + 1}" for a in range(anchors) for name in labels.foreground)
 
 
 def _one_of(found: list[Path], run: Path, fold: int | str | None) -> Path:
