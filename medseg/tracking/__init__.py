@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medseg.tracking.artifacts import log_artifacts
     from medseg.tracking.bottleneck import BottleneckCallback
+    from medseg.tracking.box_files import draw_boxes
+    from medseg.tracking.box_overlays import box_overlay
     from medseg.tracking.curves import CurvesCallback
+    from medseg.tracking.froc_curve import draw_froc
     from medseg.tracking.loggers import build_loggers, close_loggers
     from medseg.tracking.opening import OpenLoggers
     from medseg.tracking.options import CsvOptions as csv
@@ -29,9 +32,12 @@ __all__ = [
     "OverlayCallback",
     "ThroughputCallback",
     "TrainingProgress",
+    "box_overlay",
     "build_loggers",
     "close_loggers",
     "csv",
+    "draw_boxes",
+    "draw_froc",
     "log_artifacts",
     "overlay",
     "tensorboard",
@@ -46,9 +52,12 @@ _HOMES = {
     "ThroughputCallback": ("throughput", "ThroughputCallback"),
     "OpenLoggers": ("opening", "OpenLoggers"),
     "TrainingProgress": ("progress", "TrainingProgress"),
+    "box_overlay": ("box_overlays", "box_overlay"),
     "build_loggers": ("loggers", "build_loggers"),
     "close_loggers": ("loggers", "close_loggers"),
     "csv": ("options", "CsvOptions"),
+    "draw_boxes": ("box_files", "draw_boxes"),
+    "draw_froc": ("froc_curve", "draw_froc"),
     "log_artifacts": ("artifacts", "log_artifacts"),
     "overlay": ("overlays", "overlay"),
     "tensorboard": ("options", "TensorBoardOptions"),

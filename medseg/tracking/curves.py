@@ -9,6 +9,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from medseg.score_names import SCORE_NAMES
+
 _log = logging.getLogger(__name__)
 _MOST_POINTS = 400
 
@@ -16,24 +18,31 @@ Points = list[list[float]]
 
 
 class CurvesCallback(pl.Callback):
-    """Draws loss, learning rate and Dice per class into ``progress.png`` after each validation.
+    """Draws loss, learning rate and scores per class into ``progress.png`` after each validation.
 
     What it draws travels with the checkpoints, so that the picture of a resumed training is whole.
 
     Args:
         folder: where the picture goes.
         loss: name of the logged training loss.
-        scores: prefix of the logged scores.
+        scores: prefix of the logged scores; default: the task's ``score_name`` (``val/map``
+            of a detection), else ``val/dice``.
     """
 
     def __init__(
-        self, folder: str | Path, *, loss: str = "train/loss", scores: str = "val/dice"
+        self, folder: str | Path, *, loss: str = "train/loss", scores: str | None = None
     ) -> None:
         self.file = Path(folder) / "progress.png"
-        self.loss, self.scores = loss, scores
+        self.loss, self.scores = loss, scores or SCORE_NAMES["segmentation"]
+        self._chosen = scores is not None
         self.curves: dict[str, Points] = {}
         self._every: dict[str, int] = {}
         self._step = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask the task for its score, where none was named."""
+        if not self._chosen:
+            self.scores = getattr(pl_module, "score_name", self.scores)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 
+from medseg.tracking.box_overlays import box_overlay
+from medseg.tracking.box_pictures import BoxPicture
 from medseg.tracking.overlays import overlay
 
 
@@ -15,12 +17,13 @@ class OverlayCallback(pl.Callback):
     """Sends overlays of the first validation cases to the loggers that show pictures.
 
     It reads what `SegmentationTask.validation_step` returns: ``image (B, C, *S)``, ``preds`` and
-    ``target`` ``(B, *S)``, ``case_ids``. Loggers decide how many they want (``images``) and under
-    which name a case is shown; Lightning's own WandbLogger gets four, by case id.
+    ``target`` ``(B, *S)``, ``case_ids``; or `DetectionTask`'s, with a `Boxes` for each image under
+    ``boxes`` and ``target_boxes`` instead of masks. Loggers decide how many they want (``images``)
+    and under which name a case is shown; Lightning's own WandbLogger gets four, by case id.
     """
 
     def __init__(self) -> None:
-        self._pictures: list[tuple[str, np.ndarray]] = []
+        self._pictures: list[tuple[str, np.ndarray | BoxPicture]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin anew."""
@@ -40,16 +43,10 @@ class OverlayCallback(pl.Callback):
             return
         wanted = max((images_wanted(logger) for logger in trainer.loggers), default=0)
         case_ids = outputs.get("case_ids") or ()
-        for i in range(min(len(outputs["preds"]), wanted - len(self._pictures))):
+        for i in range(min(len(outputs["image"]), wanted - len(self._pictures))):
             number = len(self._pictures)
             case_id = str(case_ids[i]) if i < len(case_ids) else f"validation case {number}"
-            target = outputs.get("target")
-            picture = overlay(
-                _array(outputs["image"][i]),
-                None if target is None else _array(target[i]),
-                _array(outputs["preds"][i]),
-            )
-            self._pictures.append((case_id, picture))
+            self._pictures.append((case_id, _picture(outputs, i, _classes(pl_module))))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hand the pictures over."""
@@ -60,14 +57,19 @@ class OverlayCallback(pl.Callback):
             shown = pictures[: images_wanted(logger)]
             if not shown:
                 continue
+            boxes = [pair for pair in shown if isinstance(pair[1], BoxPicture)]
+            if boxes and hasattr(logger, "log_boxes"):
+                logger.log_boxes(boxes, trainer.global_step)
+                continue
+            drawn = [(case_id, _drawn(picture)) for case_id, picture in shown]
             if hasattr(logger, "log_overlays"):
-                logger.log_overlays(shown, trainer.global_step)
+                logger.log_overlays(drawn, trainer.global_step)
             else:
                 logger.log_image(  # type: ignore[attr-defined]
                     "overlays",
-                    [picture for _, picture in shown],
+                    [picture for _, picture in drawn],
                     step=trainer.global_step,
-                    caption=[case_id for case_id, _ in shown],
+                    caption=[case_id for case_id, _ in drawn],
                 )
 
 
@@ -76,6 +78,27 @@ def images_wanted(logger: Any) -> int:
     if hasattr(logger, "log_overlays"):
         return int(logger.images)
     return 4 if hasattr(logger, "log_image") else 0
+
+
+def _picture(outputs: Mapping[str, Any], i: int, classes: Sequence[str]) -> np.ndarray | BoxPicture:
+    image = _array(outputs["image"][i])
+    if "boxes" in outputs:
+        target = outputs.get("target_boxes")
+        return box_overlay(
+            image, None if target is None else target[i], outputs["boxes"][i], classes=classes
+        )
+    target = outputs.get("target")
+    return overlay(
+        image, None if target is None else _array(target[i]), _array(outputs["preds"][i])
+    )
+
+
+def _drawn(picture: np.ndarray | BoxPicture) -> np.ndarray:
+    return picture.drawn() if isinstance(picture, BoxPicture) else picture
+
+
+def _classes(pl_module: Any) -> Sequence[str]:
+    return tuple(getattr(getattr(pl_module, "labels", None), "foreground", ()))
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -48,10 +48,10 @@ def overlay(
         raise ValueError(f"shapes differ: {image.shape[1:]}, {target.shape}, {preds.shape}")
     if preds.ndim == 3:
         k = best_slice(target, preds)
-        image = _upright(image[..., k])
-        target, preds = _upright(target[..., k]), _upright(preds[..., k])
+        image = upright(image[..., k])
+        target, preds = upright(target[..., k]), upright(preds[..., k])
     factor = max(1, size // max(preds.shape))
-    image, target, preds = (_enlarged(a, factor) for a in (image, target, preds))
+    image, target, preds = (enlarged(a, factor) for a in (image, target, preds))
     return np.concatenate([_tile(channel, target, preds) for channel in image], axis=1)
 
 
@@ -85,19 +85,30 @@ def same_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     return out
 
 
-def _upright(plane: np.ndarray) -> np.ndarray:
+def upright(plane: np.ndarray) -> np.ndarray:
     """Turn ``(…, I, J)`` with I to the right and J to the front into rows and columns."""
     return plane.swapaxes(-1, -2)[..., ::-1, ::-1]
 
 
-def _enlarged(plane: np.ndarray, factor: int) -> np.ndarray:
+def enlarged(plane: np.ndarray, factor: int) -> np.ndarray:
+    """Repeat each pixel of ``(…, H, W)`` ``factor`` times along both axes."""
     return plane.repeat(factor, axis=-2).repeat(factor, axis=-1)
 
 
-def _tile(channel: np.ndarray, target: np.ndarray, preds: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(channel, (0.5, 99.5))
+def in_grey(channel: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:
+    """Return ``(H, W)`` of any scale as float32 ``(H, W, 3)``, 0 to 255.
+
+    Args:
+        channel: the plane.
+        window: values that are black and white; default: all but the half percent at either end.
+    """
+    low, high = np.percentile(channel, (0.5, 99.5)) if window is None else window
     grey = (channel - low) / max(float(high - low), 1e-6) * 255
-    out = np.repeat(np.clip(grey, 0, 255)[..., None], 3, axis=-1).astype(np.float32)
+    return np.repeat(np.clip(grey, 0, 255)[..., None], 3, axis=-1).astype(np.float32)
+
+
+def _tile(channel: np.ndarray, target: np.ndarray, preds: np.ndarray) -> np.ndarray:
+    out = in_grey(channel)
     for label in np.union1d(np.unique(target), np.unique(preds)):
         if label == 0:
             continue

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
+from medseg.score_names import SCORE_NAMES
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -28,7 +30,7 @@ class TrainingProgress(pl.Callback):
         quiet: show nothing.
         console: of rich; default: the process's standard error.
         loss: logged name of the training loss.
-        scores: prefix of the logged scores.
+        scores: prefix of the logged scores; default: as of `CurvesCallback`.
         note: returns a line to show with each update, such as `BottleneckCallback.line`.
     """
 
@@ -40,17 +42,23 @@ class TrainingProgress(pl.Callback):
         quiet: bool = False,
         console: Console | None = None,
         loss: str = "train/loss",
-        scores: str = "val/dice",
+        scores: str | None = None,
         note: Callable[[], str] = str,
     ) -> None:
         self.fraction, self.elapsed = fraction, elapsed
         self.quiet, self.console = quiet, console
-        self.loss, self.scores, self.note = loss, scores, note
+        self.loss, self.scores, self.note = loss, scores or SCORE_NAMES["segmentation"], note
+        self._chosen = scores is not None
         self._bar: Progress | None = None
         self._training: TaskID | None = None
         self._validation: TaskID | None = None
         self._drawn = 0.0
         self._began = 0.0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask the task for its score, where none was named."""
+        if not self._chosen:
+            self.scores = getattr(pl_module, "score_name", self.scores)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose between bar and lines."""

@@ -12,9 +12,11 @@ import numpy as np
 from pytorch_lightning.loggers import WandbLogger as _WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from medseg.tracking.box_pictures import BoxPicture, of_one_size
 from medseg.tracking.case_names import CaseNames
 from medseg.tracking.options import WandbOptions
 from medseg.tracking.overlays import same_size
+from medseg.tracking.wandb_boxes import wandb_boxes
 from medseg.tracking.wandb_run import open_run
 
 
@@ -74,6 +76,18 @@ class WandbLogger(_WandbLogger):
             same_size([picture for _, picture in overlays]),
             step=step,
             caption=[self.case_names(case_id) for case_id, _ in overlays],
+        )
+
+    @rank_zero_only
+    def log_boxes(self, overlays: Sequence[tuple[str, BoxPicture]], step: int) -> None:
+        """Show ``(case id, picture)`` in one panel, where boxes are filtered by class and score."""
+        pictures = of_one_size([picture for _, picture in overlays])
+        self.log_image(
+            "overlays",
+            [picture.plain for picture in pictures],
+            step=step,
+            caption=[self.case_names(case_id) for case_id, _ in overlays],
+            boxes=[wandb_boxes(picture) for picture in pictures],
         )
 
     @rank_zero_only

@@ -18,6 +18,8 @@ from torch.utils.data import DataLoader
 
 from medseg.data.feed.batch import Batch
 from medseg.errors import InputError
+from medseg.geometry.boxes import Boxes
+from medseg.labels import LabelScheme
 from medseg.tracking import (
     BottleneckCallback,
     CurvesCallback,
@@ -28,6 +30,7 @@ from medseg.tracking import (
     close_loggers,
     log_artifacts,
 )
+from medseg.tracking.overlays import COLOURS
 
 SECRET = "s3cr3t-value-of-the-environment"
 CASES = [f"patient_{i}" for i in range(6)]
@@ -60,6 +63,28 @@ class Task(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
+class BoxTask(Task):
+    """Returns what DetectionTask does: in every image one box is found, and one missed."""
+
+    score_name = "val/map"
+    labels = LabelScheme({"background": 0, "node": 1, "mass": 2})
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        count = len(batch.image)
+        there = Boxes([[1, 1, 0, 4, 5, 2], [2, 3, 3, 5, 6, 5]], [0, 1])
+        found = Boxes(there.corners[:1], [0], [0.75])
+        return {
+            "image": batch.image,
+            "boxes": [found] * count,
+            "target_boxes": [there] * count,
+            "case_ids": batch.case_ids,
+        }
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/map/node", 0.5)
+        self.log("val/map", 0.25)
+
+
 def batches(case_ids: list[str], size: int) -> DataLoader:
     generator = torch.Generator().manual_seed(0)
     out = []
@@ -70,7 +95,15 @@ def batches(case_ids: list[str], size: int) -> DataLoader:
     return DataLoader(out, batch_size=None)
 
 
-def fit(folder: Path, spec: list, *, steps: int, resume: bool = False, lines: list[str]) -> None:
+def fit(
+    folder: Path,
+    spec: list,
+    *,
+    steps: int,
+    resume: bool = False,
+    lines: list[str],
+    task: type[Task] = Task,
+) -> None:
     loggers = build_loggers(
         spec,
         folder,
@@ -99,7 +132,7 @@ def fit(folder: Path, spec: list, *, steps: int, resume: bool = False, lines: li
     )
     checkpoint = folder / "last.ckpt"
     path = str(checkpoint) if resume else None
-    trainer.fit(Task(), batches(CASES, 2), batches(CASES, 1), ckpt_path=path, weights_only=True)
+    trainer.fit(task(), batches(CASES, 2), batches(CASES, 1), ckpt_path=path, weights_only=True)
     trainer.save_checkpoint(checkpoint)
     metrics = folder / "metrics.json"
     score = {"dice": 0.5}
@@ -290,6 +323,73 @@ def test_tensorboard_holds_scalars_pictures_and_recipe(trained):
     assert {"train/loss", "val/dice/anterior", "lr", "throughput"} <= set(tags["scalars"])
     assert set(tags["images"]) == {f"overlays/{case}" for case in CASES[:4]}
     assert "recipe/text_summary" in tags["tensors"]
+
+
+@pytest.fixture
+def boxes_run(tmp_path, monkeypatch):
+    """Give a function that trains with boxes and W&B's options, and what its run holds."""
+
+    def train(*spec: Any) -> OfflineRun:
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        fit(tmp_path / "fold_0", list(spec), steps=3, lines=[], task=BoxTask)
+        (file,) = run_files(tmp_path / "fold_0")
+        return read_run(file)
+
+    return train
+
+
+def test_boxes_are_sent_apart_from_the_picture_with_names_and_scores(boxes_run, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "fold_0").mkdir()
+    Image.new("RGB", (40, 16)).save(tmp_path / "fold_0" / "froc.png")
+    run = boxes_run(("wandb", {"images": 2, "hash_cases": True}))
+    assert run.values("froc/count") == [1] and run.values("froc/width") == [40]
+    (captions,) = run.values("overlays/captions")
+    assert len(captions) == 2 and all(name.startswith("case-") for name in captions)
+    (all_boxes,) = run.values("overlays/all_boxes")
+    media = tmp_path.glob("fold_0/wandb/offline-run-*/files/media")
+    (folder,) = media
+    for shown in all_boxes:
+        found = json.loads((folder.parent / shown["predictions"]["path"]).read_text())["box_data"]
+        there = json.loads((folder.parent / shown["reference"]["path"]).read_text())["box_data"]
+        assert [box["box_caption"] for box in found] == ["node 0.75"]
+        assert [box["scores"] for box in found] == [{"score": 0.75}]
+        assert [box["box_caption"] for box in there] == ["node", "mass"]
+    # Two slices of 7 x 6 pixels, 36 times as large, without a drawn box.
+    with Image.open(next(folder.rglob("overlays*.png"))) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape == (2 * 7 * 36, 6 * 36, 3)
+    assert (pixels == pixels[..., :1]).all()
+
+
+def test_other_loggers_get_pictures_with_the_boxes_drawn(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(tmp_path, ["tensorboard"], steps=3, lines=[], task=BoxTask)
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    assert set(events.Tags()["images"]) == {f"overlays/{case}" for case in CASES[:4]}
+    from io import BytesIO
+
+    from PIL import Image
+
+    data = events.Images(f"overlays/{CASES[0]}")[0].encoded_image_string
+    with Image.open(BytesIO(data)) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert (pixels == COLOURS[0]).all(axis=-1).any()
+
+
+def test_curves_of_a_detection_are_of_its_own_score(tmp_path):
+    fit(tmp_path, ["csv"], steps=3, lines=[], task=BoxTask)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["CurvesCallback"]
+    assert state["curves"]["val/map"] == [[3.0, 0.25]]
+    assert state["curves"]["val/map/node"] == [[3.0, 0.5]]
+
+
+def test_private_runs_with_boxes_send_no_picture(boxes_run):
+    run = boxes_run(("wandb", {"log_images": False}))
+    assert not [name for row in run.history for name in row if "overlays" in name]
 
 
 def test_private_runs_send_neither_pictures_nor_case_ids(tmp_path, monkeypatch):
