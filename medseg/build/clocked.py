@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from medseg.build.needs import needs_of
 from medseg.errors import InputError
@@ -109,7 +110,7 @@ def _counted(
     from medseg.networks.workload import workload
 
     name = recipe.network.name
-    options = {"in_channels": in_channels, "num_classes": num_classes}
+    options: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes}
     try:
         arguments = registry.plan_arguments(
             name,

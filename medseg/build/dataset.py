@@ -64,15 +64,51 @@ def build_dataset(
             labels=labels,
             regions=data.regions,
             options=format_options(recipe),
+            objects=object_keys(recipe),
         )
     except InputError as error:  # labels and regions that contradict each other lie in no file
         error.file = error.file or recipe.at("data", "regions")
         raise
+    if recipe.task == "segmentation":
+        _require_masks(found)
     if videos:
         return replace(found, format=echonet.NAME, notes=(*notes, *found.notes))
     if few is not None and data.phantom is not None and data.format == "phantom":
         return written.as_many(found, data.phantom.cases)
     return found
+
+
+def _require_masks(found: Dataset) -> None:
+    """Refuse to segment what is described as objects only."""
+    if found.objects is None:
+        return
+    names = ", ".join(found.labels.foreground)
+    kind = "boxes" if found.objects.source == "boxes" else "maps of numbered objects"
+    raise InputError(
+        f"is a data set for detection in {found.format} layout, which says where objects are, but "
+        "not which voxels are of which class",
+        file=found.root,
+        expected="masks of the classes",
+        found=f"{kind} ({names}) in {len(found.cases)} images",
+        remedy="find the objects instead: task: detection; or give masks",
+    )
+
+
+def object_keys(recipe: Recipe) -> dict[str, Any] | None:
+    """Return what the recipe says an object is, where objects are to be found.
+
+    Of masks the connected components are, if nobody says otherwise; a layout that lists objects
+    says so itself.
+    """
+    if recipe.task != "detection":
+        return None
+    stated = recipe.detection
+    keys: dict[str, Any] = {
+        "connectivity": stated.connectivity,
+        "smallest": stated.smallest,
+        "empty": stated.empty,
+    }
+    return keys if stated.objects == "auto" else {**keys, "source": stated.objects}
 
 
 def format_options(recipe: Recipe) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def build_data(
         guide_classes=guidance.channels if guidance else 0,
         # Who wants no augmentation wants none of the guide either.
         guide_augmentation=cascade_augmentation() if recipe.augmentation else (),
+        min_visible=recipe.detection.min_visible,
     )
 
 

@@ -258,6 +258,7 @@ class _Search:
             self._channels,
             needs_of(self.recipe, plan).input_size(plan.patch_size),
             num_labels=len(self.dataset.labels.values),
+            objects=self.recipe.task == "detection",
         )
         return dry_step(task, batch, device=self.device, precision=self.precision)
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medseg.build import anchors
 from medseg.build.cascade import guidance_of
 from medseg.build.clocked import by_clock
 from medseg.build.needs import needs_of
@@ -65,16 +66,24 @@ def build_plan(
         spatial_dims=fingerprint.spatial_dims,
         channels=len(fingerprint.channels),
     )
+    fixed = {**theirs, **(edits or {}), **plan_overrides(recipe)}
+    finds = recipe.task == "detection"
+    overrides = {k: v for k, v in fixed.items() if not finds or k not in anchors.KEYS}
     make = partial(
         _with_room,
         recipe,
         fingerprint,
         modalities=modalities(recipe, fingerprint),
-        overrides={**theirs, **(edits or {}), **plan_overrides(recipe)},
         configuration=recipe.plan.configuration,
         shapes=shapes,
     )
+    coarser = None
     try:
+        if finds and preset(recipe) == "fast" and "spacing" not in overrides:
+            coarser = anchors.coarser(make(preset="fast", overrides=overrides), fingerprint)
+        if coarser:
+            overrides["spacing"] = coarser[0]
+        make = partial(make, overrides=overrides)
         if speed is not None and sized_by_clock(recipe, {**theirs, **(edits or {})}):
             labels = LabelScheme.from_dict(fingerprint.labels)
             guidance = guidance_of(recipe, labels)
@@ -87,12 +96,16 @@ def build_plan(
             )
         else:
             planned = make(preset=preset(recipe))
+        if finds:
+            planned = anchors.with_anchors(recipe, planned, fingerprint, fixed)
     except InputError as error:
         error.file = error.file or (file if edits else recipe.at("plan"))
         raise
     wanted = needs_of(recipe, planned.plan)
     _refuse_patch(recipe, planned.plan, wanted)
     reasons = dict(planned.reasons)
+    if coarser:
+        reasons["spacing"] = coarser[1]
     for key in theirs.keys() - (edits or {}).keys() - plan_overrides(recipe).keys():
         reasons[key] = reasons[key].replace(GIVEN, "as where the weights were trained")
     if any(wanted.context):
@@ -147,6 +160,8 @@ def _unused(recipe: Recipe) -> dict[str, str]:
     """Map keys of the plan to the component of the recipe that does not follow them."""
     network, loss = recipe.network, recipe.loss
     unused = dict.fromkeys(ignored(network.name), network.name)
+    if network.name == "centre_net":
+        unused["anchors"] = network.name
     if loss.arguments.get("batch") is not None:
         unused["batch_dice"] = f"loss.batch: {str(loss.arguments['batch']).lower()}"
     elif loss.home != "medseg" or "batch" not in loss.defaults:
@@ -180,11 +195,23 @@ def sized_by_clock(recipe: Recipe, edits: Mapping[str, Any] | None = None) -> bo
     return preset(recipe) == "fast" and timed and "features" not in fixed
 
 
+def _plain_detector(recipe: Recipe, preset: str) -> str | None:
+    network = recipe.network
+    if network.arguments.get("encoder") == "residual":
+        return None
+    return (
+        f"plan.preset {preset} is sized for an encoder of residual blocks, and that of "
+        f"{network.name} is plain: that is trained. For the preset's: network.encoder=residual"
+    )
+
+
 def other_network(recipe: Recipe) -> str | None:
     """Say where the recipe trains another network than its preset has sized, else ``None``."""
     chosen, network = presets.find(preset(recipe)), recipe.network
     if not chosen.residual:
         return None
+    if recipe.task == "detection":
+        return _plain_detector(recipe, chosen.name)
     if network.name != chosen.network:
         return (
             f"plan.preset {chosen.name} is sized for {chosen.network}, and the recipe names "

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from medseg import __version__
 from medseg.build import cascade
-from medseg.build.augmentation import build_augmentation, mirrored_axes
-from medseg.build.dataset import plain, portable_options
+from medseg.build.dataset import plain
+from medseg.build.detector import build_detection_task
 from medseg.build.device import training_device
-from medseg.build.optimisation import build_optimizer, build_schedule
 from medseg.build.postprocessing import build_postprocessing
+from medseg.build.training_parts import description, training_parts
 from medseg.build.transfer import prepare
 from medseg.data.case import Dataset
-from medseg.planning.mirroring import mirrored_in_prediction
+from medseg.labels import LabelScheme
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
 if TYPE_CHECKING:
-    from medseg.tasks import SegmentationTask
+    from medseg.tasks.training_task import TrainingTask
 
 
 def build_task(
     recipe: Recipe, plan: Plan, dataset: Dataset, *, trust: Sequence[str] = ()
-) -> SegmentationTask:
+) -> TrainingTask:
     """Wire network, loss, optimiser, schedule and sliding window into a task.
 
     Raises:
         InputError: one of them refuses its arguments, or they do not fit together.
     """
+    if recipe.task == "detection":
+        return build_detection_task(recipe, plan, dataset, trust=trust)
     from medseg.inference.device import windows_at_once
     from medseg.inference.window import SlidingWindow
     from medseg.losses import registry as losses
@@ -45,10 +46,6 @@ def build_task(
     if losses.leaves_batch_open(name, arguments):
         arguments["batch"] = plan.batch_dice
     inference = plain(recipe.inference)
-    transforms = build_augmentation(recipe, plan, dataset.labels, trust=trust)
-    mirrored = mirrored_axes(transforms, plan.patch_size)
-    # Refuses what cannot be before a training; within it the clock runs, and one view has to do.
-    mirrored_in_prediction(inference["mirror"], plan.preprocessing.orientation, mirrored)
     build_postprocessing(recipe, dataset.labels)
     return SegmentationTask(
         network,
@@ -62,8 +59,6 @@ def build_task(
             spatial_dims=plan.spatial_dims,
             spacing=plan.preprocessing.spacing,
         ),
-        optimizer=build_optimizer(recipe, trust=trust),
-        schedule=build_schedule(recipe, trust=trust),
         window=SlidingWindow(
             plan.patch_size,
             overlap=inference["overlap"],
@@ -71,18 +66,8 @@ def build_task(
                 inference["batch_size"], plan.batch_size, training_device(recipe)
             ),
         ),
-        ema=recipe.trainer.ema,
-        lr_decay=1.0 if recipe.transfer is None else recipe.transfer.lr_decay,
-        description={
-            "network": record,
-            "plan": plan.to_dict(),
-            "channels": list(dataset.channels),
-            "format": {"name": dataset.format, "options": portable_options(recipe)},
-            "inference": {**inference, "mirrored": list(mirrored)},
-            "cascade": cascade.record(recipe, dataset.labels),
-            "recipe": recipe.to_yaml(),
-            "version": __version__,
-        },
+        **training_parts(recipe, trust=trust),
+        description=description(recipe, plan, dataset, record, trust=trust),
     )
 
 
@@ -101,23 +86,26 @@ def build_network(
     component = recipe.network
     cls = registry.resolve(component.name, trust=trust)
     channels = cascade.input_channels(recipe, plan, dataset.labels)
+    labels = dataset.labels
     arguments = registry.plan_arguments(
         component.name,
         cls,
         spatial_dims=plan.spatial_dims,
         in_channels=channels * (2 * plan.neighbours + 1),
-        num_classes=dataset.labels.num_outputs,
+        num_classes=network_classes(recipe, labels),
         patch_size=plan.patch_size,
         strides=plan.strides,
         kernels=plan.kernels,
         features=plan.features,
-        arguments=component.arguments,
+        levels=plan.levels,
+        num_anchors=len(plan.anchors[0]) if plan.anchors else 0,
+        arguments=network_arguments(recipe, labels),
     )
     record = registry.record(component.name, arguments)
     if plan.neighbours and plan.slice_axis is not None:
         record = registry.with_neighbours(record, axis=plan.slice_axis, neighbours=plan.neighbours)
     network = registry.create(**record, trust=trust)
-    if component.home != "medseg":
+    if component.home != "medseg" and recipe.task != "detection":
         probe(
             network,
             in_channels=channels,
@@ -126,3 +114,16 @@ def build_network(
         )
     prepare(network, recipe)
     return network, record
+
+
+def network_classes(recipe: Recipe, labels: LabelScheme) -> int:
+    """Count the classes that a network tells apart: of objects there is no background."""
+    return len(labels.foreground) if recipe.task == "detection" else labels.num_outputs
+
+
+def network_arguments(recipe: Recipe, labels: LabelScheme) -> dict[str, Any]:
+    """Return what the recipe gives its network, and what of it follows from the labels."""
+    given = dict(recipe.network.arguments)
+    if recipe.network.name == "retina_unet":
+        given["segmentation_classes"] = labels.num_outputs
+    return given

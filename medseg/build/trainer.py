@@ -12,6 +12,7 @@ from medseg import ranks
 from medseg.build.device import check_device, training_precision
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
+from medseg.score_names import SCORE_NAMES
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -185,7 +186,10 @@ def _callbacks(
         say=(lambda _: None) if quiet else partial(print, file=sys.stderr),
     )
     checkpoints = Checkpoints(
-        fold_dir / "checkpoints", clock, every=_every(settings.checkpoint_every)
+        fold_dir / "checkpoints",
+        clock,
+        every=_every(settings.checkpoint_every),
+        monitor=SCORE_NAMES[recipe.task],
     )
     given = (key for key in ("epochs", "steps") if getattr(settings, key) is not None)
     limit = next(given, "budget")
@@ -200,14 +204,17 @@ def _callbacks(
         OverlayCallback(),
         CurvesCallback(fold_dir),
         TrainingProgress(
-            clock.fraction, elapsed=lambda: clock.elapsed, quiet=quiet, note=bottleneck.line
+            clock.fraction,
+            elapsed=lambda: clock.elapsed,
+            quiet=quiet,
+            note=bottleneck.line,
         ),
         # Last, so that curves and overlays count as validation, and its table follows the bar.
         bottleneck,
     ]
     if settings.early_stopping is not None:
         stop = pl.callbacks.EarlyStopping(
-            "val/dice",
+            SCORE_NAMES[recipe.task],
             mode="max",
             patience=settings.early_stopping.patience,
             min_delta=settings.early_stopping.min_delta,

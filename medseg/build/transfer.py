@@ -15,7 +15,7 @@ from medseg.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from medseg.tasks import SegmentationTask
+    from medseg.tasks.training_task import TrainingTask
     from medseg.training.transfer import Report, Source
 
 # Keys of a plan that only make sense together, and those that bring images before the network.
@@ -41,7 +41,8 @@ def inheritance(recipe: Recipe) -> dict[str, Any]:
     """Say what the weights decide, as far as the recipe asks for it, in plain containers.
 
     Returns:
-        ``network``: name and arguments, or ``None``; ``plan``: some of its keys; ``notes``.
+        ``network``: name and arguments, or ``None``; ``plan``: some of its keys; ``notes``; where a
+        detector goes on from a segmentation, ``encoder``: arguments of the detector.
 
     Raises:
         InputError: the weights cannot be read, or know nothing of the masks of a first stage, which
@@ -67,15 +68,44 @@ def inheritance(recipe: Recipe) -> dict[str, Any]:
             found=f"{found.kind}: {found.path}",
         )
     network = None if found.network is None else dict(found.network)
-    return {"network": network, "plan": plan, "notes": list(found.notes)}
+    inherited = {"network": network, "plan": plan, "notes": list(found.notes)}
+    return inherited if found.task == recipe.task else {**inherited, **_encoder(found, recipe)}
+
+
+def _encoder(found: Source, recipe: Recipe) -> dict[str, Any]:
+    """Return what networks of different tasks have in common: the encoder.
+
+    Raises:
+        InputError: no detector has the encoder of these weights.
+    """
+    from medseg.training.transfer.encoders import ENCODERS, of_detector, of_unet
+
+    network = found.network
+    if network is None:
+        return {}
+    if recipe.task == "segmentation":
+        return {"network": of_unet(network)}
+    if network["name"] not in ENCODERS:
+        raise InputError(
+            f"the weights are of {network['name']}, whose encoder no detector has",
+            file=recipe.at("transfer", "from"),
+            expected=f"weights of {', '.join(ENCODERS)}, or of a detector",
+            found=f"{found.kind}: {found.path}",
+            remedy="take others, or train from scratch: transfer=null",
+        )
+    return {"network": None, "encoder": of_detector(network)}
 
 
 def with_inherited(recipe: Recipe, inherited: Mapping[str, Any]) -> Recipe:
     """Return the recipe with the network of its weights, unless it names one itself.
 
-    A network that only a parent of the recipe names gives way.
+    A network that only a parent of the recipe names gives way. A detector has the encoder of a
+    segmentation, unless the recipe says another.
     """
-    network = inherited.get("network")
+    network, encoder = inherited.get("network"), inherited.get("encoder")
+    if encoder:
+        mine = recipe.network
+        return recipe.with_network(mine.name, {**encoder, **mine.arguments})
     if network is None or recipe.states("network"):
         return recipe
     return recipe.with_network(network["name"], network["arguments"])
@@ -141,6 +171,7 @@ def fill(network: nn.Module, recipe: Recipe, plan: Plan, dataset: Dataset) -> Re
             not in the file.
     """
     from medseg.training.transfer import load_pretrained
+    from medseg.training.transfer.source import class_names
 
     found = source_of(recipe)
     labels = dataset.labels
@@ -150,14 +181,14 @@ def fill(network: nn.Module, recipe: Recipe, plan: Plan, dataset: Dataset) -> Re
         found,
         channels=dataset.channels,
         guides=() if guidance is None else guidance.masks(labels),
-        classes=tuple(labels.regions or labels.values),
+        classes=class_names(labels, recipe.task, anchors=getattr(network, "num_anchors", 1)),
         regions=bool(labels.regions),
     )
     _refuse_frozen_noise(network, report, recipe)
     return replace(report, notes=(*report.notes, *differences(found.plan, plan)))
 
 
-def start(task: SegmentationTask, recipe: Recipe, plan: Plan, dataset: Dataset) -> Report:
+def start(task: TrainingTask, recipe: Recipe, plan: Plan, dataset: Dataset) -> Report:
     """Load the weights into a task, averaged ones included; see `fill`."""
     report = fill(task.network, recipe, plan, dataset)
     averaged: Any = task.averaged

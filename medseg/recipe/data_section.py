@@ -23,7 +23,9 @@ FileValue = Annotated[int, BeforeValidator(_file_value)]
 class Phantom(Section):
     """A synthetic data set, written on first use."""
 
-    kind: Literal["mr", "brats", "cells"] = Field(default="mr", description="Which phantom.")
+    kind: Literal["mr", "brats", "cells", "nodules"] = Field(
+        default="mr", description="Which phantom."
+    )
     cases: Count = Field(default=24, description="How many cases.")
     seed: int = Field(default=0, description="The same seed writes the same voxels.")
 
@@ -32,7 +34,20 @@ class Data(Section):
     """Where the cases are and what their labels mean."""
 
     format: Literal[
-        "auto", "decathlon", "brats", "nnunet", "folders", "datalist", "echonet", "phantom"
+        "auto",
+        "decathlon",
+        "brats",
+        "nnunet",
+        "nndetection",
+        "voc",
+        "coco",
+        "luna16",
+        "lidc",
+        "boxlist",
+        "folders",
+        "datalist",
+        "echonet",
+        "phantom",
     ] = Field(
         default="auto",
         description="Layout of the data set; auto recognises it from the folder.",

@@ -19,6 +19,7 @@ from medseg.recipe.parents import SUFFIXES, read_with_parents, with_parents
 from medseg.recipe.problems import Place, Problem, raise_all, similar
 from medseg.recipe.reading import display, read_text
 from medseg.recipe.recipe import DEFAULT_BUDGET, Recipe
+from medseg.recipe.tasks import DETECTION, DETECTS
 
 # A mapping without a name sets arguments of the default component: `loss.smooth=0`.
 _DEFAULT_NAMES = {
@@ -26,6 +27,7 @@ _DEFAULT_NAMES = {
 }
 _REGION_LOSS = "dice_bce"
 _RESIDUAL_NETWORK = "residual_unet"
+_DETECTION_NETWORK = "retina_unet"
 
 
 def load(
@@ -99,6 +101,7 @@ def _finish(
     problems: list[Problem],
 ) -> Recipe:
     tree = merge(tree, read_overrides(overrides, problems), problems)
+    stated = {key for key, node in tree.entries.items() if node.value is not None}
     tree = expand(_completed(tree, name), environment, problems)
     recipe = None
     try:
@@ -115,6 +118,8 @@ def _finish(
     assert recipe is not None
     recipe._tree = tree
     recipe._source = source
+    if recipe.task == DETECTION:  # whose network and loss are filled in where nobody names one
+        recipe._of_task = frozenset(DETECTS) - stated
     return recipe
 
 
@@ -124,6 +129,11 @@ def _completed(tree: Node, name: str) -> Node:
     place = Place(tree.place.file, 1) if not tree.place.is_command_line else tree.place
     entries.setdefault("name", Node(name, place))
     entries.setdefault("run_dir", Node(f"runs/{entries['name'].value}", place))
+    task = entries.get("task")
+    finds = task is not None and task.value == DETECTION
+    if finds:
+        entries.setdefault("network", Node({}, place))
+        entries.setdefault("loss", Node({}, place))
     regions = tree.get("data", "regions")
     if regions is not None and regions.value not in (None, False):
         entries.setdefault("loss", Node({}, place))
@@ -137,6 +147,10 @@ def _completed(tree: Node, name: str) -> Node:
             with_regions = slot == "loss" and regions is not None and regions.value
             text = _REGION_LOSS if with_regions else default
             text = _RESIDUAL_NETWORK if slot == "network" and residual else text
+            if finds and slot == "network":
+                text = _DETECTION_NETWORK
+            elif finds and slot == "loss":
+                text = _detection_loss(entries["network"])
             entries[slot] = node.replace({"name": Node(text, node.place), **node.value})
     trainer = entries.get("trainer", Node({}, place))
     if isinstance(trainer.value, dict) and not given(trainer):
@@ -177,3 +191,10 @@ def _find(path_or_name: str | Path, problems: list[Problem]) -> Path:
         message = "there is no such file, and no recipe of this name ships with medseg"
         problems.append(Problem(place, "", message, similar(str(path_or_name), near)))
     return path
+
+
+def _detection_loss(network: Node) -> str:
+    """Name the loss that goes with a detector where nobody names one."""
+    named = network.child("name") if isinstance(network.value, dict) else network
+    without_anchors = named is not None and named.value == "centre_net"
+    return "centre_point" if without_anchors else "retina"

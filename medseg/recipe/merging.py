@@ -6,6 +6,7 @@ from typing import Any
 
 from medseg.recipe.nodes import Node, dotted
 from medseg.recipe.problems import Problem
+from medseg.recipe.tasks import giving_way
 
 COMPONENTS = ("network", "loss", "optimizer", "schedule", "logger")
 EXCLUSIVE = ("budget", "steps", "epochs")
@@ -21,6 +22,7 @@ def merge(base: Node, over: Node, problems: list[Problem], path: Path = ()) -> N
 
     - A component with another name replaces the whole component.
     - One of `EXCLUSIVE` clears the other two.
+    - A network and a loss of the other task give way to a layer that states its task.
     - On the command line a number addresses an item of a list (``augmentation.0.p``).
     """
     if _is_slot(path):
@@ -37,7 +39,9 @@ def merge(base: Node, over: Node, problems: list[Problem], path: Path = ()) -> N
         return over
     if not isinstance(base.value, dict):
         return over
-    merged = dict(base.value)
+    if not path:
+        base = giving_way(base, over)
+    merged = dict(base.entries)
     if path == ("trainer",) and given(over):
         merged = {key: node for key, node in merged.items() if key not in EXCLUSIVE}
     for key, child in over.value.items():

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from medseg.recipe import catalogue, components
 from medseg.recipe.cascade_section import Cascade
 from medseg.recipe.data_section import Data
+from medseg.recipe.detection_section import Detection
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import COMMAND_LINE
 from medseg.recipe.section import Section, Text
@@ -39,7 +40,10 @@ class Recipe(Section):
     """
 
     name: Text = Field(default="recipe", description="Name of the run; null takes the file's.")
-    task: Literal["segmentation"] = Field(default="segmentation", description="What is learnt.")
+    task: Literal["segmentation", "detection"] = Field(
+        default="segmentation",
+        description="What is learnt: the class of every voxel, or boxes around objects.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         default=0, description="Same seed, same machine, same weights."
     )
@@ -48,6 +52,9 @@ class Recipe(Section):
     )
     data: Data = Field(default_factory=Data, description="Where the cases are.")
     plan: PlanKeys = Field(default_factory=PlanKeys, description="Replaces planned values.")
+    detection: Detection = Field(
+        default_factory=Detection, description="What is to be found, if task is detection."
+    )
     cascade: Cascade = Field(default_factory=Cascade, description="What an earlier stage finds.")
     augmentation: (
         Annotated[tuple[components.Transform, ...], BeforeValidator(_transforms)]
@@ -59,11 +66,13 @@ class Recipe(Section):
     )
     network: components.Network = Field(
         default=components.default("unet"),
-        description="The network; residual_unet is the default with the plan.presets resenc_*.",
+        description="The network; residual_unet is the default with the plan.presets resenc_*, "
+        "retina_unet with task detection.",
     )
     loss: components.Loss = Field(
         default=components.default("dice_ce"),
-        description="The loss; dice_bce is the default with data.regions.",
+        description="The loss; dice_bce is the default with data.regions, with task detection "
+        "retina, or centre_point for a centre_net.",
     )
     optimizer: components.Optimizer = Field(
         default=components.default("adamw"), description="The optimiser."
@@ -84,6 +93,7 @@ class Recipe(Section):
     )
 
     _tree: Node | None = PrivateAttr(default=None)
+    _of_task: frozenset[str] = PrivateAttr(default=frozenset())
     _source: str = PrivateAttr(default="")
 
     @property
@@ -119,7 +129,7 @@ class Recipe(Section):
         What only its parents say, or nobody, can give way to something more particular.
         """
         node = self._tree.get(key) if self._tree is not None else None
-        if node is None:
+        if node is None or key in self._of_task:
             return False
         own = {self._source, COMMAND_LINE}
         return any(part.place.file in own for _, part in node.walk())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from medseg.recipe import task_rules
 from medseg.recipe.cascade_section import OWN, Cascade
 from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem, similar
@@ -32,6 +33,7 @@ def check(tree: Node) -> Iterator[Problem]:
     yield from _transfer(tree)
     yield from _postprocessing(tree)
     yield from _cascade(tree)
+    yield from task_rules.check(tree)
 
 
 def _data(tree: Node) -> Iterator[Problem]:

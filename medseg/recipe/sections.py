@@ -52,6 +52,11 @@ class PlanKeys(Section):
     features: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
         default=None, description="Channels per stage."
     )
+    levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="With task detection: stages of the network, counted from 0, at whose "
+        "resolution objects are looked for.",
+    )
     batch_dice: bool | None = Field(
         default=None,
         description="Dice over all patches of a step at once, where loss.batch leaves it open.",
@@ -81,7 +86,8 @@ class EarlyStopping(Section):
 
     patience: Count = Field(default=10, description="Validations without improvement.")
     min_delta: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Gain in mean Dice that counts as improvement."
+        default=0.0,
+        description="Gain in the score (mean Dice; of boxes mAP) that counts as improvement.",
     )
 
 
@@ -186,7 +192,8 @@ class Inference(Section):
     postprocessing: Literal["auto", "none"] | tuple[PostprocessingStep, ...] = Field(
         default="auto",
         description="What is done to masks: auto what cross-validation chose "
-        "(postprocessing.yaml in the run, if there is one), none, or a list of steps in order.",
+        "(postprocessing.yaml in the run, if there is one), none, or a list of steps in order. "
+        "Which boxes are kept: auto (detection.yaml) or none.",
     )
     batch_size: Count | None = Field(
         default=None, description="Windows at once; null: the plan's batch on a GPU, 1 on a CPU."

@@ -13,6 +13,7 @@ from medseg.recipe.nodes import Node
 from medseg.recipe.problems import Problem
 from medseg.recipe.reading import read_text
 from medseg.recipe.recipe import Recipe
+from medseg.recipe.tasks import DETECTION
 
 # Where a run lies, what it is called and who is told does not make it another one.
 IGNORED = ("run_dir", "logger", "name")
@@ -25,6 +26,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     out = _overlay(recipe.model_dump(mode="json"), recipe._tree, ())
     for key in ("augmentation", "logger"):
         out[key] = out[key] or "none"
+    if recipe.task != DETECTION:
+        del out["detection"]  # no value of it is used, and a recipe that states one is refused
     return out
 
 

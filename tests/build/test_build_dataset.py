@@ -32,3 +32,12 @@ def test_what_checkpoints_hold_knows_nothing_of_the_environment(recipe):
 def test_a_recipe_without_a_data_folder_says_how_to_give_one(tmp_path):
     with pytest.raises(InputError, match=r"data\.root=FOLDER"):
         build_dataset(load_text("seed: 1"), tmp_path)
+
+
+def test_a_data_set_of_boxes_is_recognised_but_not_segmented(tmp_path):
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "boxes.csv").write_text("image,class,x,y,width,height\na.nii.gz,cell,1,1,2,2\n")
+    recipe = load_text(f"data: {{root: {tmp_path}}}")
+    with pytest.raises(InputError, match="detection in boxlist layout") as error:
+        build_dataset(recipe, tmp_path)
+    assert error.value.found == "boxes (cell) in 1 images"

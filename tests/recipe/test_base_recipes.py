@@ -37,8 +37,14 @@ def test_each_modality_has_a_base_of_its_own_on_the_neutral_one():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_stands_on_the_base_of_its_folder(name):
     parent = own(RECIPES[name])["extends"].removeprefix("base/")
-    kind = name.split("/")[1] if name.startswith("segmentation/") else "mr"
-    by_folder = {"brats": {"mr"}, "decathlon": {"mr", "ct"}, "ct_mr": {"common"}}
+    kind = name.split("/")[-2 if name.startswith("segmentation/") else 0]
+    by_folder = {
+        "brats": {"mr"},
+        "decathlon": {"mr", "ct"},
+        "ct_mr": {"common"},
+        "detection": {"mr", "ct", "2d"},
+    }
+    by_folder |= {"quickstart": {"mr"}, "template": {"mr"}}
     assert parent in by_folder.get(kind, {kind})
 
 

@@ -135,8 +135,9 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
         ),
         (
             "data: {format: nnunett}",
-            "r.yaml:1: data.format: expected auto, decathlon, brats, nnunet, folders, datalist, "
-            "echonet or phantom, found the text 'nnunett'; did you mean nnunet?",
+            "r.yaml:1: data.format: expected auto, decathlon, brats, nnunet, nndetection, voc, "
+            "coco, luna16, lidc, boxlist, folders, datalist, echonet or phantom, found the text "
+            "'nnunett'; did you mean nnunet?",
         ),
         (
             "data: {labels: {a: one}}",
@@ -180,7 +181,10 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
         ("inference: {overlap: 1.0}", "r.yaml:1: inference.overlap: expected a number"),
         ("mirror: true", "r.yaml:1: mirror: there is no such key; did you mean inference.mirror?"),
         ("extnds: a", "r.yaml:1: extnds: there is no such key; did you mean extends?"),
-        ("task: detection", "r.yaml:1: task: expected segmentation, found the text 'detection'"),
+        (
+            "task: counting",
+            "r.yaml:1: task: expected segmentation or detection, found the text 'counting'",
+        ),
         ("network: 5", "r.yaml:1: network: expected a name, or a mapping with a name"),
         ("augmentation: heavy", "r.yaml:1: augmentation: expected"),
         ("logger: 3", "r.yaml:1: logger: expected"),

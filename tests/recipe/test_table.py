@@ -26,14 +26,18 @@ def test_table_is_fresh(committed):
 def test_names_are_those_of_the_registries():
     from medseg.data.feed.augment.registry import BUILTIN
     from medseg.losses import registry as losses
-    from medseg.networks.registry import OURS
+    from medseg.networks.registry import DETECTORS, OURS
     from medseg.networks.wiring import DECIDED_BY_DATA
+    from medseg.recipe.tasks import DETECTS
     from medseg.tracking.options import OPTIONS
     from medseg.training.schedule import SCHEDULES
 
     assert set(homes.OURS["augmentation"]) == set(BUILTIN)
-    assert set(homes.OURS["network"]) == set(OURS)
-    assert set(homes.OURS["loss"]) == {*losses.EXCLUSIVE, *losses.REGIONS}
+    assert set(homes.OURS["network"]) == {*OURS, *DETECTORS}
+    assert set(DETECTS["network"]) == set(DETECTORS)
+    masks = {*losses.EXCLUSIVE, *losses.REGIONS}
+    assert set(homes.OURS["loss"]) == {*masks, *DETECTS["loss"]}
+    assert not masks & set(DETECTS["loss"])
     assert set(homes.OURS["schedule"]) == set(SCHEDULES)
     assert set(homes.OURS["logger"]) == set(OPTIONS)
     decided = {key for key in DECIDED_BY_DATA if key != "patch_size"}

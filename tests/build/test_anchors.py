@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from medseg import build
+from medseg.errors import InputError
+from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, Intensity
+from medseg.planning.plan import Plan
+from medseg.recipe import load_text
+
+STATS = Intensity(1000, 0.0, 500.0, 100.0, 20.0, 10.0, 99.0, 400.0)
+CASE = CaseFingerprint(
+    id="case",
+    shape=(120, 100, 80),
+    spacing=(1.0, 1.0, 1.0),
+    orientation="RAS",
+    cropped_shape=(120, 100, 80),
+    image_dtype="float32",
+    label_dtype="uint8",
+    foreground=(STATS,),
+    nonzero=(STATS,),
+    label_voxels=(100, 100),
+    objects=((0, 10.0, 12.0, 8.0), (0, 6.0, 6.0, 6.0)),
+    overlaps=(0.05, 0.05),
+)
+LABELS = {"values": {"background": 0, "a": 1}}
+
+
+def fingerprint(**changes: object) -> Fingerprint:
+    return Fingerprint(("MRI",), LABELS, (replace(CASE, **changes),) * 20, (STATS,))
+
+
+def planned(text: str = "", found: Fingerprint | None = None, **options):
+    recipe = load_text("task: detection\nnetwork: retina_unet\n" + text)
+    return build.build_plan(recipe, found or fingerprint(), **options)
+
+
+def test_a_detection_has_levels_anchors_and_overlap_with_their_reasons():
+    made = planned()
+    plan = made.plan
+    assert plan.levels and plan.overlap == 0.2
+    assert len(plan.anchors) == len(plan.levels)
+    assert {"levels", "anchors", "overlap"} <= set(made.reasons)
+    assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_small_objects_leave_the_spacing_to_the_data():
+    assert planned().plan.preprocessing.spacing == (1.0, 1.0, 1.0)
+
+
+def test_large_objects_are_looked_for_at_a_coarser_one():
+    large = fingerprint(objects=((0, 48.0, 40.0, 32.0),) * 3)
+    made = planned(found=large)
+    assert made.plan.preprocessing.spacing == (2.0, 2.0, 2.0)
+    assert "16 voxels" in made.reasons["spacing"]
+    assert max(max(size) for level in made.plan.anchors for size in level) < 40
+
+
+@pytest.mark.parametrize("text", ["plan: {spacing: 1}", "plan: {preset: standard}"])
+def test_unless_someone_says_otherwise(text):
+    large = fingerprint(objects=((0, 48.0, 40.0, 32.0),) * 3)
+    assert planned(text, found=large).plan.preprocessing.spacing == (1.0, 1.0, 1.0)
+
+
+def test_crowded_objects_may_overlap_as_much_as_they_do():
+    assert planned(found=fingerprint(overlaps=(0.4, 0.4))).plan.overlap == 0.4
+
+
+def test_a_recipe_and_a_person_know_better():
+    assert planned("detection: {overlap: 0.3}").plan.overlap == 0.3
+    edits = {"overlap": 0.5, "anchors": [[[4, 4, 4]], [[8, 8, 8]]], "levels": [1, 2]}
+    edited = planned(edits=edits)
+    assert edited.plan.overlap == 0.5
+    assert edited.plan.anchors == (((4.0, 4.0, 4.0),), ((8.0, 8.0, 8.0),))
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ({"overlap": 2}, "overlap"),
+        ({"overlap": True}, "overlap"),
+        ({"anchors": [[[4, 4]]]}, "anchors"),
+        ({"anchors": "many"}, "anchors"),
+        ({"anchors": [[[0, 4, 4]]], "levels": [1]}, "anchors"),
+    ],
+)
+def test_edits_that_cannot_be_are_refused(edits, words):
+    with pytest.raises(InputError, match=words):
+        planned(edits=edits)
