@@ -216,19 +216,33 @@ def any_of(flag: bool) -> bool:
     return bool(shared)
 
 
-def _broadcast(text: str | None) -> str:
-    """Send a text from the first process, which gives it, to the others."""
+def gathered(own: Any) -> list[Any]:
+    """Return what each process gives, in their order; every process must call it.
+
+    Plain containers, which travel as JSON, so that nothing is unpickled.
+    """
+    if world_size() == 1:
+        return [own]
+    text = json.dumps(own)
+    return [
+        json.loads(_broadcast(text if number() == rank else None, source=rank))
+        for rank in range(world_size())
+    ]
+
+
+def _broadcast(text: str | None, *, source: int = 0) -> str:
+    """Send a text from the process that gives it to the others."""
     import torch
     import torch.distributed as dist
 
     content = (text or "").encode()
     length = torch.tensor([len(content)])
-    dist.broadcast(length, 0)
+    dist.broadcast(length, source)
     if not int(length):
         return ""
     if text is None:
         letters = torch.empty(int(length), dtype=torch.uint8)
     else:
         letters = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    dist.broadcast(letters, 0)
+    dist.broadcast(letters, source)
     return letters.numpy().tobytes().decode()

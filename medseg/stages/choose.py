@@ -1,9 +1,8 @@
-"""``choose``: cross-validated runs -> the run, or the pair of runs, that segments best."""
+"""``choose``: cross-validated runs -> the run, or the pair of runs, that is best."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -15,15 +14,13 @@ from medseg.data.case import Dataset
 from medseg.data.splits import Split
 from medseg.errors import InputError
 from medseg.inference.postprocess.file import NAME
-from medseg.metrics.compare import compare_metrics
 from medseg.recipe import load
-from medseg.stages import compare, evaluate, postprocess_choice
+from medseg.stages import choose_boxes, compare, evaluate, postprocess_choice, ranking
 from medseg.stages.masks import existing
 from medseg.stages.pairs import pairing
+from medseg.stages.ranking import Runs
 from medseg.stages.reporter import Reporter
 from medseg.stages.splits import recorded_splits
-
-Runs = tuple[Path, ...]
 
 
 def run(
@@ -34,7 +31,9 @@ def run(
     device: str = "auto",
     trust: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Rank runs and pairs of runs by their cross-validated mean Dice, and write ``choice.json``.
+    """Rank runs and pairs of runs by their cross-validated scores, and write ``choice.json``.
+
+    Masks are ranked by mean Dice, boxes by mAP, see `medseg.stages.choose_boxes`.
 
     A pair is scored on masks that fold by fold its two networks make together of the cases that
     neither of them has seen; a cascade goes on from what its own first stage says of them, which
@@ -49,15 +48,15 @@ def run(
         trust: packages whose code may run.
 
     Returns:
-        ``candidates``, best first (``runs``, mean ``dice``, Dice ``per_class``); ``best``, the runs
-        of the first; ``gain`` of a best pair over the best single run, as `compare_metrics` gives
-        it overall, else ``None``; ``postprocessing`` of a best pair (``file``, ``steps``, ``dice``
-        before and after), chosen by its masks, else ``None``: a single run has its own;
-        ``command``, which segments new images.
+        ``candidates``, best first (``runs``, mean ``dice`` or ``map``, the same ``per_class``);
+        ``best``, the runs of the first; ``gain`` of a best pair over the best single run, as
+        `compare` gives it overall, else ``None``; ``postprocessing`` of a best pair (as
+        `postprocess_choice` returns it), chosen by its masks or boxes, else ``None``: a single run
+        has its own; ``command``, which predicts new images.
 
     Raises:
         InputError: fewer than two runs, or one of them twice; one is not cross-validated, or on
-            other splits; or two do not fit together.
+            other splits; two do not fit together; or masks and boxes were scored.
     """
     if len(runs) < 2:
         raise InputError("there is nothing to choose from", expected="two runs or more")
@@ -66,10 +65,13 @@ def run(
             "a run is named twice", expected="each run once", found=", ".join(map(str, runs))
         )
     scores: dict[Runs, Mapping[str, Any]] = {(path,): compare.read(path) for path in runs}
+    task = _task_of(runs, scores)
     splits = _same_splits(runs)
     for path in runs:
         _require_every_fold(path, scores[(path,)], splits)
     dataset = build.build_dataset(load(str(runs[0] / "recipe.yaml"), trust=trust), runs[0])
+    if task == "detection":
+        return choose_boxes.run(scores, output, dataset, splits, report=report)
     paired = pairing(runs, dataset, splits, device=device, trust=trust)
     folders: dict[Runs, Path] = {}
     for i, j in combinations(range(len(runs)), 2):
@@ -78,7 +80,7 @@ def run(
         report.stage("ensemble", f"{pair[0]} with {pair[1]}")
         paired.predict(pair, folder, report=report)
         scores[pair] = _score(folder, dataset, splits, like=scores[(runs[0],)])
-    ranked = sorted(scores, key=lambda runs: (-_dice(scores[runs]), len(runs)))
+    ranked = ranking.DICE.ranked(scores)
     (output / NAME).unlink(missing_ok=True)  # of an earlier choice
     cleaned = None
     if ranked[0] in folders:
@@ -91,62 +93,21 @@ def run(
             report=report,
         )
         cleaned = {"file": str(output / NAME), **postprocess_choice.summary(trials)}
-    choice = _choice(ranked, scores, cleaned)
-    write_text(output / "choice.json", json.dumps(choice, indent=1))
-    return choice
+    return ranking.write(output, ranking.DICE, ranked, scores, cleaned)
 
 
-def show(report: Reporter, choice: Mapping[str, Any]) -> None:
-    """Print the ranking, and how to use the best."""
-    classes = list(choice["candidates"][0]["per_class"])
-    rows = [
-        [
-            " + ".join(entry["runs"]),
-            *("–" if v is None else f"{v:.4f}" for v in entry["per_class"].values()),
-            f"{entry['dice']:.4f}",
-        ]
-        for entry in choice["candidates"]
-    ]
-    report.table("cross-validated Dice", ["runs", *classes, "mean"], rows)
-    if choice["gain"]:
-        gain = choice["gain"]
-        by = f"{gain['difference']:+.4f} a case, p {gain['p_wilcoxon']:.3g}"
-        report.say(f"over the best single run: {by}")
-    report.say(f"to segment new images: {choice['command']}")
-
-
-def _choice(
-    ranked: Sequence[Runs],
-    scores: Mapping[Runs, Mapping[str, Any]],
-    cleaned: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    best = ranked[0]
-    single = next(runs for runs in ranked if len(runs) == 1)
-    gain = compare_metrics(scores[single], scores[best])["overall"] if best != single else None
-    options = "".join(f" --with {shlex.quote(str(path))}" for path in best[1:])
-    if cleaned:
-        options += f" --postprocessing {shlex.quote(cleaned['file'])}"
-    return {
-        "schema": 1,
-        "candidates": [
-            {
-                "runs": [str(path) for path in runs],
-                "dice": _dice(scores[runs]),
-                "per_class": {
-                    name: entry["dice"]["mean"] for name, entry in scores[runs]["per_class"].items()
-                },
-            }
-            for runs in ranked
-        ],
-        "best": [str(path) for path in best],
-        "gain": gain,
-        "postprocessing": cleaned,
-        "command": f"medseg predict {shlex.quote(str(best[0]))} IMAGES{options} -o MASKS",
-    }
-
-
-def _dice(metrics: Mapping[str, Any]) -> float:
-    return metrics["mean"]["dice"] or 0.0
+def _task_of(runs: Sequence[Path], scores: Mapping[Runs, Mapping[str, Any]]) -> str:
+    tasks = {path: compare.task_of(scores[(path,)]) for path in runs}
+    other = [path for path in runs if tasks[path] != tasks[runs[0]]]
+    if other:
+        raise InputError(
+            "masks and boxes have no score in common, so none of the runs is the better",
+            file=other[0],
+            expected=f"a {tasks[runs[0]]}, as {runs[0]}",
+            found=f"a {tasks[other[0]]}",
+            remedy="choose among the runs of one task",
+        )
+    return tasks[runs[0]]
 
 
 def _score(

@@ -11,9 +11,16 @@ from medseg.errors import InputError
 from medseg.recipe import load
 
 
-def predict(run: Path) -> str:
-    """Say what segments new images with a run."""
-    return f"medseg predict {shlex.quote(str(run))} IMAGES -o MASKS"
+def predict(run: Path, *, task: str = "segmentation") -> str:
+    """Say what segments new images with a run, or finds objects in them."""
+    output = "BOXES" if task == "detection" else "MASKS"
+    return f"medseg predict {shlex.quote(str(run))} IMAGES -o {output}"
+
+
+def lead_on(run: Path, *, task: str) -> str:
+    """Say how to go on from a run that is trained."""
+    aim = "find objects in" if task == "detection" else "segment"
+    return f"to {aim} new images: {predict(run, task=task)}"
 
 
 def run_again(run: Path, *words: str) -> str:

@@ -9,22 +9,43 @@ from typing import Any
 
 from medseg.errors import InputError
 from medseg.metrics.compare import REFERENCES, compare_metrics, comparison_table
+from medseg.metrics.compare_detections import compare_detections, detection_comparison_table
 from medseg.stages.reporter import Reporter
 
 
-def run(a: Path, b: Path, *, metric: str = "dice") -> dict[str, Any]:
+def run(a: Path, b: Path, *, metric: str | None = None) -> dict[str, Any]:
     """Compare the scores of two runs over the cases that both have.
 
     Args:
         a: a run folder, or a ``metrics.json``.
         b: likewise.
-        metric: see `compare_metrics`.
+        metric: see `compare_metrics`, and `compare_detections` of two detections; ``None``:
+            ``dice``, or ``map``.
 
     Raises:
         InputError: one has no scores, or the two cannot be compared.
     """
-    found = compare_metrics(read(a), read(b), metric=metric)
+    scores = [read(path) for path in (a, b)]
+    tasks = [task_of(one) for one in scores]
+    if tasks[0] != tasks[1]:
+        raise InputError(
+            "a segmentation and a detection have no score in common: masks are scored voxel by "
+            "voxel, boxes by the objects that they find",
+            file=b,
+            expected=f"a {tasks[0]}, as {a}",
+            found=f"a {tasks[1]}",
+            remedy="compare two runs of one task",
+        )
+    if tasks[0] == "detection":
+        found = compare_detections(*scores, metric=metric or "map")
+    else:
+        found = compare_metrics(*scores, metric=metric or "dice")
     return {**found, "a": str(a), "b": str(b)}
+
+
+def task_of(metrics: Mapping[str, Any]) -> str:
+    """Return what was scored; files of segmentations do not say so."""
+    return str(metrics.get("task", "segmentation"))
 
 
 def read(run: Path) -> Mapping[str, Any]:
@@ -48,6 +69,9 @@ def read(run: Path) -> Mapping[str, Any]:
         if not all(map(_are_scores, every)):
             raise ValueError("a score that is no number")
         sound = isinstance(metrics["n_cases"], int)
+        if cases and task_of(metrics) == "detection":
+            sound &= all(metrics[key] for key in ("hit", "iou", "fps"))
+            sound &= all("references" in scores for scores in every)
         if cases and not (sound and metrics["classes"] and metrics["schema"] == 1):
             raise ValueError("no schema 1")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -77,7 +101,8 @@ def _are_scores(scores: Any) -> bool:
 
 def show(report: Reporter, compared: Mapping[str, Any]) -> None:
     """Print the table, and what was left out of it."""
-    header, *rows = comparison_table(compared)
+    of_boxes = compared.get("task") == "detection"
+    header, *rows = (detection_comparison_table if of_boxes else comparison_table)(compared)
     title = f"{compared['metric']} ({compared['better']} is better) of {compared['n_common']} cases"
     report.table(title, header, rows)
     report.say(f"A: {compared['a']}")

@@ -56,7 +56,7 @@ def kind_of(subject: str) -> Kind:
         InputError: nothing is called so.
     """
     path = Path(subject)
-    if subject in registry.OURS:  # a run folder of that name is ./unet
+    if subject in registry.KNOWN:  # a run folder of that name is ./unet
         return "network"
     if path.is_dir() or path.suffix in (".ckpt", ".pt", ".pth"):
         return "checkpoint"
@@ -66,9 +66,9 @@ def kind_of(subject: str) -> Kind:
         return "network"
     raise InputError(
         f"there is no network, recipe or checkpoint named {subject!r}",
-        expected=f"{', '.join(registry.OURS)}, monai.<Class>, package.module:Class; a recipe; "
+        expected=f"{', '.join(registry.KNOWN)}, monai.<Class>, package.module:Class; a recipe; "
         "a checkpoint or run folder",
-        remedy=did_you_mean(subject, [*registry.OURS, *shipped()]) or None,
+        remedy=did_you_mean(subject, [*registry.KNOWN, *shipped()]) or None,
     )
 
 
@@ -95,6 +95,7 @@ def of_name(name: str, choices: Choices, *, trust: Sequence[str] = ()) -> Anatom
         strides=((1,) * dims, *[(2,) * dims] * (stages - 1)),
         kernels=((3,) * dims,) * stages,
         features=choices.features,
+        num_anchors=1,
     )
     if patch is None:
         wanted = registry.needs(name, _before_wiring(name, numbers, choices), spatial_dims=dims)
@@ -118,17 +119,19 @@ def of_recipe(job: Job) -> Anatomy:
     numbers = wiring.PlanNumbers(
         spatial_dims=found.spatial_dims,
         in_channels=build.input_channels(job.recipe, found, labels),
-        num_classes=labels.num_outputs,
+        num_classes=build.network_classes(job.recipe, labels),
         patch_size=found.patch_size,
         strides=found.strides,
         kernels=found.kernels,
         features=found.features,
+        levels=found.levels,
+        num_anchors=len(found.anchors[0]) if found.anchors else 0,
     )
     network = job.recipe.network
     return _built(
         network.name,
         numbers,
-        network.arguments,
+        build.network_arguments(job.recipe, labels),
         spacing=found.preprocessing.spacing,
         trust=job.trust,
     )
@@ -143,7 +146,7 @@ def of_checkpoint(path: Path, *, trust: Sequence[str] = ()) -> Anatomy:
     from medseg.inference import checkpoint
     from medseg.inference.cascade import guidance_of
 
-    found = checkpoint.read(checkpoint.find(path)[0])
+    found = checkpoint.read(checkpoint.find(path)[0], task=None)
     network, guidance = checkpoint.build_network(found, trust=trust), guidance_of(found)
     return dissect(
         network,
@@ -169,6 +172,8 @@ def summary(anatomy: Anatomy) -> Iterator[str]:
         f"{anatomy.name}: {anatomy.parameters:,} parameters, {short(anatomy.flops)}FLOPs for an "
         f"input of {_times(anatomy.input)}, which gives {_times(anatomy.output)}"
     )
+    if anatomy.name in registry.DETECTORS:
+        yield "  output and receptive field are those of the class logits at the finest level"
     if anatomy.field is None:
         yield f"receptive field: the whole patch, by {anatomy.whole}"
     else:
@@ -209,7 +214,7 @@ def _built(
 
 def _before_wiring(name: str, numbers: wiring.PlanNumbers, choices: Choices) -> dict[str, Any]:
     """Give the arguments that decide which patch fits, before there is one to wire the rest."""
-    if name not in registry.OURS:
+    if name not in registry.KNOWN:
         return {"strides": numbers.strides, **choices.arguments}
     wire = wiring.OURS.get(name, wiring.ours)
     return {**wire(numbers, choices.arguments), **choices.arguments}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,10 +10,14 @@ from medseg import build
 from medseg.errors import InputError
 from medseg.stages import (
     commands,
+    count_hits,
     device,
     evaluate,
+    find,
     fit,
+    found_cases,
     inspect,
+    keep_choice,
     postprocess_choice,
     predict,
     preprocess,
@@ -77,6 +81,10 @@ def each(
             job.report.say(f"fold {fold}, {fold + 1} of {count}")
             # What was trained elsewhere need not fit the device that is here.
             best = fit.run(job) if look is None else job.folder.fold / "checkpoints" / "best.ckpt"
+            if job.recipe.task == "detection":
+                boxes = find.run(job, best)
+                metrics = _choose_boxes(job, boxes) if fold == count - 1 else {}
+                continue
             masks = predict.run(job, best)
             if fold == count - 1:
                 postprocess_choice.run(job, masks)
@@ -85,8 +93,15 @@ def each(
         with open_fold(fold, overwrite=False) as job:
             run.log_metrics(job)
     if leads_on:
-        job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
+        job.report.say(commands.lead_on(job.folder.path, task=job.recipe.task))
     return metrics
+
+
+def _choose_boxes(job: Job, boxes: Mapping[str, Path]) -> dict[str, Any]:
+    """Choose by all that the folds held out which boxes are kept, and score them."""
+    cases = found_cases.reader(job, boxes)
+    keep_choice.run(job, boxes, cases)
+    return count_hits.run(job, boxes, cases=cases)
 
 
 def _count(job: Job) -> int:

@@ -16,10 +16,11 @@ from medseg.errors import InputError
 from medseg.inference.postprocess import MaskStep, Postprocessor
 from medseg.labels import LabelScheme
 from medseg.metrics.evaluate import evaluate_pairs, fold_table, table
-from medseg.stages import postprocess
+from medseg.stages import detection_tables, postprocess
 from medseg.stages.job import Job
 from medseg.stages.reporter import Advance, Reporter
 from medseg.stages.run_folder import digest, files_state
+from medseg.stages.scored import has_cases
 from medseg.stages.splits import held_out
 
 Pair = tuple[str, Path, Path]
@@ -29,7 +30,7 @@ MASKS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".
 def run(job: Job, masks: Mapping[str, Path]) -> dict[str, Any]:
     """Score the predictions of a run and write ``metrics.json``."""
     target = job.folder / "metrics.json"
-    if job.recipe.data.fold == "all" and _has_cases(target):
+    if job.recipe.data.fold == "all" and has_cases(target):
         job.report.stage("evaluate", f"nothing was held out; {target} keeps what folds gave")
         return json.loads(target.read_text(encoding="utf-8"))
     if not masks:
@@ -162,6 +163,9 @@ def pair_folders(predictions: Path, references: Path) -> tuple[list[Pair], list[
 
 def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
     """Print the tables of ``metrics.json``."""
+    if metrics.get("task") == "detection":
+        detection_tables.show(report, metrics)
+        return
     header, *rows = table(metrics)
     report.table("", header, rows)
     if len(metrics.get("folds", {})) > 1:
@@ -175,13 +179,6 @@ def show(report: Reporter, metrics: Mapping[str, Any]) -> None:
 
 def _in_words(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(MaskStep.from_dict(step)) for step in steps]
-
-
-def _has_cases(target: Path) -> bool:
-    try:
-        return bool(json.loads(target.read_text(encoding="utf-8")).get("cases"))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _masks(folder: Path) -> dict[str, Path]:
@@ -202,7 +199,9 @@ def _masks(folder: Path) -> dict[str, Path]:
         found[name] = path
     if not found:
         raise InputError(
-            "the folder holds no masks", file=folder, expected=f"files {', '.join(MASKS)}"
+            "the folder holds neither masks nor boxes",
+            file=folder,
+            expected=f"files {', '.join(MASKS)}, or CASE.json as medseg predict writes boxes",
         )
     return found
 

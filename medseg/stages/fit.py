@@ -144,7 +144,7 @@ def _resume_point(
             remedy="go on with --resume, or start over with --overwrite",
         )
     _refuse_changed(job, last, inputs)
-    checkpoint.read(last)  # says what is wrong with a damaged one
+    checkpoint.read(last, task=job.recipe.task)  # says what is wrong with a damaged one
     return last
 
 
@@ -168,6 +168,12 @@ def training_state(job: Job, on: OnDevice, train: list[str], val: list[str]) -> 
         del recipe["transfer"]
     if recipe["cascade"]["first"] is None:
         del recipe["cascade"]
+    if recipe["plan"]["levels"] is None:
+        del recipe["plan"]["levels"]
+    if recipe["task"] == "segmentation":
+        recipe.pop("detection", None)
+    else:
+        del recipe["detection"]["hit"]  # how boxes are counted once they are found
     # What auto has come to is the device's matter.
     recipe["trainer"]["precision"] = job.recipe.trainer.precision
     guides = [] if job.guides is None else [job.guides.state()]

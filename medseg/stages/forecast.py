@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medseg.build.device import device_count
 from medseg.build.fitted import Fitted, without_values
-from medseg.data.case import Dataset
+from medseg.data.case import Case, Dataset, LabelVolume, Volume
 from medseg.data.prepare.space import prepared_shape
 from medseg.machine import usable_cores
 from medseg.planning.fast import STEPS_SHARE
@@ -97,11 +97,12 @@ def cached_cases(folder: Path) -> int:
 def run_folder_bytes(
     recipe: Recipe, plan: Plan, dataset: Dataset, found: Fingerprint, *, trust: Sequence[str] = ()
 ) -> int:
-    """Foretell the bytes of checkpoints and masks, cache apart."""
+    """Foretell the bytes of checkpoints and predictions, cache apart."""
     network = without_values(recipe, plan, dataset, trust=trust)
     weights = 4 * sum(p.numel() for p in network.parameters())
-    masks = sum(prod(case.shape) for case in found.cases) // (2 * recipe.data.folds)
-    return _CHECKPOINTS * _COPIES * weights + masks
+    # Boxes take nothing.
+    voxels = 0 if dataset.objects is not None else sum(prod(case.shape) for case in found.cases)
+    return _CHECKPOINTS * _COPIES * weights + voxels // (2 * recipe.data.folds)
 
 
 def _training(
@@ -142,7 +143,7 @@ def _preparation(
 ) -> float:
     """Time a small case and scale by the voxels of those that are not in the cache."""
     from medseg.data.prepare.preprocess import preprocess
-    from medseg.data.prepare.reading import read_image, read_label
+    from medseg.data.prepare.reading import read_image
 
     missing = max(0, len(found.cases) - cached_cases(folder))
     if not missing:
@@ -157,9 +158,7 @@ def _preparation(
     for _ in range(2):
         started = time.perf_counter()
         volume = read_image(case, channels=len(dataset.channels))
-        label = None
-        if case.label is not None:
-            label = read_label(case.label, dataset.labels, value_map=dataset.value_map, like=volume)
+        label = _label(case, volume, dataset)
         read = min(read, time.perf_counter() - started)
         preprocess(volume, tried, label)
         prepared = min(prepared, time.perf_counter() - started - read)
@@ -172,3 +171,16 @@ def _preparation(
         (_READS * read + max(0.0, prepared) * finer) * voxels / prod(found.cases[number].shape)
     )
     return seconds / processes
+
+
+def _label(case: Case, volume: Volume, dataset: Dataset) -> LabelVolume | None:
+    """Read what is annotated in a case, as the cache does."""
+    from medseg.data.prepare.objects import read_objects
+    from medseg.data.prepare.reading import read_label
+
+    labels, value_map = dataset.labels, dataset.value_map
+    if dataset.objects is not None:
+        return read_objects(case, volume, dataset.objects, labels, value_map=value_map).label
+    if case.label is None:
+        return None
+    return read_label(case.label, labels, value_map=value_map, like=volume)

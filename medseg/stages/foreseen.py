@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medseg import build
 from medseg.data.case import Dataset
-from medseg.data.prepare.headers import foretell_fingerprint
+from medseg.data.prepare.foretelling import foretell_fingerprint
 from medseg.planning.fingerprint import Fingerprint
 from medseg.recipe import Recipe
 from medseg.stages import inspect
@@ -59,4 +59,7 @@ def _fingerprint(folder: Path, dataset: Dataset) -> tuple[Fingerprint, str]:
     known = inspect.read(folder / "fingerprint.json")
     if known is not None and [case.id for case in known.cases] == [c.id for c in dataset.cases]:
         return known, "from fingerprint.json"
-    return foretell_fingerprint(dataset), "guessed from headers, empty margins included"
+    how = "guessed from headers, empty margins included"
+    if dataset.objects is not None:
+        how += ", and from the objects of a few"
+    return foretell_fingerprint(dataset), how

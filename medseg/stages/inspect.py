@@ -9,6 +9,8 @@ from medseg.atomic import write_text
 from medseg.data.case import Dataset
 from medseg.data.formats.files import count
 from medseg.data.prepare.fingerprint import fingerprint
+from medseg.data.prepare.object_checks import check_frames
+from medseg.data.prepare.object_problems import check_objects
 from medseg.data.prepare.problems import check, problems
 from medseg.planning.fingerprint import Fingerprint
 from medseg.recipe import Recipe
@@ -23,10 +25,14 @@ def run(job: Job) -> Fingerprint:
     if found is not None:
         job.report.stage("inspect", f"{count(len(found.cases), 'case')}, unchanged")
     else:
+        check_frames(job.dataset)
         with job.report.progress("inspect") as advance:
             found = fingerprint(job.dataset, workers=job.workers, progress=advance)
         job.require_unchanged()
-        check(found, job.dataset, empty_labels=job.recipe.data.empty_labels)
+        if job.dataset.objects is not None:
+            check_objects(found, job.dataset)
+        else:
+            check(found, job.dataset, empty_labels=job.recipe.data.empty_labels)
         write_text(target, found.to_json())
         job.folder.record("inspect", job.data_state)
         job.report.stage("inspect", f"cases: {len(found.cases)}, layout: {job.dataset.format}")

@@ -121,6 +121,11 @@ class Job:
             sorted(dataset.value_map.items()),
             self.recipe.data.empty_labels,
         ]
+        if dataset.objects is not None:
+            meaning += [
+                dataset.objects.to_dict(),
+                [repr((case.annotation, case.instances)) for case in dataset.cases],
+            ]
         return digest(meaning, list(self.data_files.items()))
 
     def require_unchanged(self, cases: Iterable[Case] | None = None) -> None:
@@ -144,4 +149,5 @@ def _stamps(case: Case) -> tuple[Stamp, ...]:
 
 def files_of(case: Case) -> list[Any]:
     """List the files of a case."""
-    return [*case.images, *(mask for mask in (case.label, case.guide) if mask)]
+    drawn = None if case.annotation is None else case.annotation.file
+    return [*case.images, *(file for file in (case.label, case.guide, drawn) if file)]

@@ -8,8 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medseg import build
+from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.data.prepare.fingerprint import fingerprint
+from medseg.data.prepare.object_checks import check_frames
 from medseg.errors import InputError, did_you_mean
 from medseg.machine import usable_cores
 from medseg.planning.fingerprint import Fingerprint
@@ -23,6 +25,9 @@ def at_folder(
 ) -> tuple[Recipe, Dataset, Fingerprint]:
     """Recognise the layout, read every case and say what is odd.
 
+    A folder that lists objects is taken for a detection, any other for a segmentation, unless
+    ``task`` is stated.
+
     Args:
         folder: a data folder, or the file of a datalist.
         overrides: ``data.key=value`` where the layout needs describing.
@@ -34,10 +39,13 @@ def at_folder(
     _require(folder)
     text = f"data: {{root: {json.dumps(str(folder.resolve()))}}}"
     recipe = load_text(text, source=folder, overrides=overrides)
+    if not recipe.states("task") and formats.lists_objects(folder, format=recipe.data.format):
+        recipe = load_text(f"{text}\ntask: detection", source=folder, overrides=overrides)
     # Frames of videos are cut out for a look; a data folder is nothing to write into.
     with TemporaryDirectory(prefix="medseg-") as scratch:
         with report.progress("frames") as advance:
             dataset = build.build_dataset(recipe, Path(scratch), progress=advance)
+        check_frames(dataset)
         with report.progress("inspect") as advance:
             found = fingerprint(dataset, workers=usable_cores(), progress=advance)
     report.stage("inspect", f"cases: {len(found.cases)}, layout: {dataset.format}, in {folder}")

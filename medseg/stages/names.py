@@ -1,4 +1,4 @@
-"""Ids of cases in a message: some of them, and how many there are."""
+"""Names of cases or files in a message: some of them, and how many there are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _MOST = 3
 
 
-def some(ids: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """Name three, and count the others."""
-    more = f" and {len(ids) - _MOST} more" if len(ids) > _MOST else ""
-    return ", ".join(ids[:_MOST]) + more
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more

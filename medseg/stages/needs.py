@@ -47,7 +47,7 @@ def disk(looks: Sequence[Look], folder: Path) -> Need:
     cache, run = sum(seen.cache for seen in looks), sum(seen.disk for seen in looks)
     free = free_bytes(folder)
     fits = cache + run <= free
-    text = f"{gib(cache + run)}: cache {gib(cache)}, checkpoints and masks {gib(run)}"
+    text = f"{gib(cache + run)}: cache {gib(cache)}, checkpoints and predictions {gib(run)}"
     remedy = "free some space, or choose another disk with run_dir=FOLDER"
     return Need("disk", text, f"{gib(free)} free", fits, None if fits else remedy)
 
@@ -87,8 +87,8 @@ def _memory(fitted: Fitted, seen: Look, dataset: Dataset) -> list[Need]:
     image = expected_bytes(found, plan.preprocessing, [largest.id])
     channels = len(plan.preprocessing.normalisation)
     read = build.input_channels(recipe, plan, dataset.labels)
-    # A validation holds an image, its logits and what they are summed up in.
-    outputs = len(found.labels["values"]) + 1
+    # A validation holds an image, its logits and what they are summed up in; of boxes no logits.
+    outputs = 0 if dataset.objects is not None else len(found.labels["values"]) + 1
     volume = round(image * (read + 2 * outputs) / channels) * processes
     total = step + seen.in_memory + volume
     parts = [(step, "step"), (seen.in_memory, "cases"), (volume, "validation")]

@@ -1,4 +1,7 @@
-"""``predict`` for files outside any data set: group them into cases, then segment them."""
+"""``predict`` for files outside any data set: group them into cases, then segment them.
+
+Where boxes are to be found instead, `new_objects` goes on with the cases.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from medseg.data import formats
 from medseg.data.case import Case
 from medseg.errors import InputError
 from medseg.inference import checkpoint as checkpoints
+from medseg.inference.checkpoint import Checkpoint
 from medseg.inference.ensemble import Average, Ensemble
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
@@ -16,11 +20,22 @@ from medseg.stages.predict import predict_cases
 from medseg.stages.reporter import Reporter
 
 
-def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tuple[Case, ...]:
-    """Group files into cases by the rule of the run's data format.
+def first_of(run: Path) -> Checkpoint:
+    """Read the first checkpoint of a run folder, or a checkpoint, of whatever task.
+
+    Raises:
+        InputError: see `medseg.inference.checkpoint`.
+    """
+    return checkpoints.read(checkpoints.find(run)[0], task=None)
+
+
+def group(
+    first: Checkpoint, inputs: Sequence[Path], *, format: str | None = None
+) -> tuple[Case, ...]:
+    """Group files into cases by the rule of a run's data format.
 
     Args:
-        run: run folder or checkpoint; it knows the channels and the format.
+        first: of the run; it knows the channels and the format.
         inputs: files, or folders whose images are taken.
         format: another format's rule.
 
@@ -30,7 +45,6 @@ def group(run: Path, inputs: Sequence[Path], *, format: str | None = None) -> tu
     missing = [path for path in inputs if not path.exists()]
     if missing:
         raise InputError("there is no such file or folder", file=missing[0])
-    first = checkpoints.read(checkpoints.find(run)[0])
     name, options = first.format["name"], first.format["options"]
     if format not in (None, name):
         name, options = format, {}
@@ -78,7 +92,7 @@ def predict(
             found=f"--average {average} of one",
             remedy="name another run with --with RUN; the folds of one run average their logits",
         )
-    _refuse_twice(runs)
+    refuse_twice(runs)
     if len(runs) == 1:
         predictor = Predictor.load(
             runs[0],
@@ -106,8 +120,12 @@ def predict(
     return predict_cases(predictor, cases, output, report=report, overwrite=overwrite)
 
 
-def _refuse_twice(runs: Sequence[Path]) -> None:
-    """Refuse a network that two of the runs name: it would count double, which nobody asks for."""
+def refuse_twice(runs: Sequence[Path]) -> None:
+    """Refuse a network that two of the runs name: it would count double, which nobody asks for.
+
+    Raises:
+        InputError: naming it.
+    """
     named: dict[Path, Path] = {}
     for run in runs:
         for file in checkpoints.find(run):

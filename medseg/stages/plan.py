@@ -9,7 +9,7 @@ from typing import Any
 from medseg import build
 from medseg.planning.plan import Plan
 from medseg.planning.planner import GIVEN, Planned
-from medseg.stages import crops, inherited, inspect, plan_file, plan_masks
+from medseg.stages import crops, inherited, inspect, plan_boxes, plan_file, plan_masks
 from medseg.stages.job import Job
 from medseg.stages.plan_file import PlanFile
 from medseg.stages.speed import as_speed, device_speed
@@ -47,11 +47,12 @@ def run(job: Job) -> Plan:
         reasons[key] = reasons[key].replace(GIVEN, f"edited here; planned was {planned[key]}")
     for key in recipe:
         reasons[key] = reasons.get(key, GIVEN).replace(GIVEN, "set in the recipe")
-    other = build.other_network(job.recipe)
+    remarks = (build.other_network(job.recipe), build.painted_masks(job.recipe, job.dataset))
+    other = [remark for remark in remarks if remark]
     notes = [
         f"Configuration {final.configuration}, preset {build.preset(job.recipe)}.",
         *([] if found.spatial_dims == 2 else [_lowres(final)]),
-        *([other] if other else []),
+        *other,
         *([_cropped(job)] if left else []),
     ]
     if speed:
@@ -68,12 +69,13 @@ def run(job: Job) -> Plan:
         notes=notes,
         speed=speed,
         masks=plan_masks.lines(job.recipe, job.folder.path),
+        boxes=plan_boxes.lines(job.folder.path),
     )
     job.report.stage("plan", _sentence(final.plan) + (_kept(edits) if edits else ""))
     for line in _replaced(old, values, recipe):
         job.report.say(f"  {line}")
-    if other:
-        job.report.say(f"  {other}")
+    for remark in other:
+        job.report.say(f"  {remark}")
     return final.plan
 
 

@@ -21,6 +21,7 @@ _HEADER = """\
 _RECORD = "# planned: "
 _SPEED = "# speed: "
 _MASKS = "# Masks: "
+_BOXES = "# Boxes: "
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def write(
     notes: Sequence[str] = (),
     speed: Mapping[str, Any] | None = None,
     masks: Sequence[str] = (),
+    boxes: Sequence[str] = (),
 ) -> None:
     """Write ``values`` with their reasons.
 
@@ -98,6 +100,7 @@ def write(
         notes: further sentences, on what was planned as a whole.
         speed: what a fast plan was sized for; it stays, so that planning again gives the same.
         masks: what is done to masks, in lines, see `rewrite_masks`.
+        boxes: which boxes are kept, in lines, see `rewrite_boxes`.
     """
     lines = [*(f"# {note}" for note in notes), "plan:"]
     for key, value in values.items():
@@ -110,7 +113,7 @@ def write(
         footer += "# What it was sized for; planning again keeps it.\n"
         footer += _SPEED + json.dumps(dict(speed)) + "\n"
     text = _HEADER + "\n".join(lines) + "\n" + footer
-    write_text(path, _with_masks(text, masks))
+    write_text(path, _with(_with(text, _MASKS, masks), _BOXES, boxes))
 
 
 def rewrite_masks(path: Path, masks: Sequence[str]) -> None:
@@ -119,13 +122,26 @@ def rewrite_masks(path: Path, masks: Sequence[str]) -> None:
     They are comments: whoever reads the plan finds the steps and their gains, and whoever changes
     them does so in one place, ``postprocessing.yaml``.
     """
+    _rewrite(path, _MASKS, masks)
+
+
+def rewrite_boxes(path: Path, boxes: Sequence[str]) -> None:
+    """Replace what a plan file says of boxes, as `rewrite_masks` does of masks.
+
+    They are changed in ``detection.yaml``.
+    """
+    _rewrite(path, _BOXES, boxes)
+
+
+def _rewrite(path: Path, name: str, said: Sequence[str]) -> None:
     text = path.read_text(encoding="utf-8")
-    wanted = _with_masks(text, masks)
+    wanted = _with(text, name, said)
     if wanted != text:
         write_text(path, wanted)
 
 
-def _with_masks(text: str, masks: Sequence[str]) -> str:
-    lines = [line for line in text.split("\n") if not line.startswith(_MASKS)]
+def _with(text: str, name: str, said: Sequence[str]) -> str:
+    """Put comments of one kind before the plan, in place of those that are there."""
+    lines = [line for line in text.split("\n") if not line.startswith(name)]
     at = lines.index("plan:") if "plan:" in lines else 0
-    return "\n".join([*lines[:at], *(_MASKS + line for line in masks), *lines[at:]])
+    return "\n".join([*lines[:at], *(name + line for line in said), *lines[at:]])

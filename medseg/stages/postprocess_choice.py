@@ -16,7 +16,7 @@ from medseg.inference.postprocess.text import reason, to_text
 from medseg.metrics.evaluate import json_safe
 from medseg.metrics.overlap import Empty
 from medseg.recipe import load
-from medseg.stages import evaluate, plan_masks, predict
+from medseg.stages import evaluate, keep_choice, plan_masks, predict
 from medseg.stages.job import Job
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest, files_state
@@ -30,6 +30,8 @@ def of_run(
 ) -> dict[str, Any]:
     """Choose the postprocessing of a run, of one fold or of all, and score its masks again.
 
+    Of a detection it is chosen which boxes are kept, see `medseg.stages.keep_choice.of_run`.
+
     Args:
         path: the run's folder.
         report: told what was tried and kept.
@@ -37,7 +39,8 @@ def of_run(
         overwrite: replace steps that a person wrote or changed.
 
     Returns:
-        ``file``, ``steps`` and ``dice``: the mean ``before`` and ``after``, on the same cases.
+        ``file``, ``steps`` and ``dice``: the mean ``before`` and ``after``, on the same cases; of a
+        detection what `medseg.stages.keep_choice.of_run` does.
 
     Raises:
         InputError: this is no run; its recipe says what is done to masks; nothing was held out; or
@@ -52,13 +55,15 @@ def of_run(
     recipe = load(str(path / "recipe.yaml"), trust=trust).model_copy(update={"run_dir": str(path)})
     if recipe.inference.postprocessing != "auto":
         raise InputError(
-            "the recipe of this run says what is done to masks: nothing is left to choose",
+            "the recipe of this run says what is done to predictions: nothing is left to choose",
             file=path / "recipe.yaml",
             expected="inference.postprocessing: auto",
             remedy="medseg run RECIPE inference.postprocessing=auto",
         )
     folder = RunFolder(recipe)
     with Job(recipe, folder, report, trust=trust, overwrite=overwrite) as job:
+        if recipe.task == "detection":
+            return keep_choice.of_run(job)
         masks = _held_out_masks(job)
         if not overwrite and _edited(path / NAME):
             raise InputError(

@@ -14,8 +14,10 @@ from medseg.errors import InputError, InputErrors
 from medseg.inference.predictor import Predictor
 from medseg.inference.segmenter import Segmenter
 from medseg.recipe import Recipe
+from medseg.stages.each_case import each_case
 from medseg.stages.job import Job, files_of
 from medseg.stages.masks import existing, mask_path
+from medseg.stages.names import some
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import digest, files_state
 from medseg.stages.splits import cases_of_fold
@@ -45,7 +47,7 @@ def run(job: Job, checkpoint: Path) -> dict[str, Path]:
         return masks
     predictor = Predictor.load(
         checkpoint,
-        device=_device(job.recipe),
+        device=prediction_device(job.recipe),
         trust=job.trust,
         overlap=job.recipe.inference.overlap,
         mirror=job.recipe.inference.mirror,
@@ -77,21 +79,12 @@ def predict_cases(
             `InputErrors`: naming the cases that failed.
     """
     labels = json.dumps(predictor.labels.to_dict(), indent=1)
-    if out_dir.exists() and not out_dir.is_dir():
-        raise InputError(
-            "the output is a file", file=out_dir, expected="a folder", remedy="choose another name"
-        )
+    require_folder(out_dir)
     if not overwrite:
         _refuse_existing(cases, out_dir, labels)
-    written, problems = [], []
-    with report.progress("predict") as advance:
-        for done, case in enumerate(cases):
-            advance(done, len(cases))
-            try:
-                written.append(predictor.predict_to(case, out_dir, overwrite=overwrite))
-            except InputError as error:
-                problems.append(error)
-        advance(len(cases), len(cases))
+    written, problems = each_case(
+        cases, lambda case: predictor.predict_to(case, out_dir, overwrite=overwrite), report=report
+    )
     if written:
         write_text(out_dir / "labels.json", labels)
     if problems:
@@ -99,7 +92,19 @@ def predict_cases(
     return written
 
 
-def _device(recipe: Recipe) -> str:
+def require_folder(out_dir: Path) -> None:
+    """Refuse an output that is a file.
+
+    Raises:
+        InputError: naming it.
+    """
+    if out_dir.exists() and not out_dir.is_dir():
+        raise InputError(
+            "the output is a file", file=out_dir, expected="a folder", remedy="choose another name"
+        )
+
+
+def prediction_device(recipe: Recipe) -> str:
     """Predict where the recipe trains; on an Apple GPU whole volumes were never tried."""
     device = training_device(recipe)
     return "cpu" if device.type == "mps" else str(device)
@@ -119,6 +124,6 @@ def _refuse_existing(cases: Sequence[Case], out_dir: Path, labels: str) -> None:
         raise InputError(
             "the output folder holds predictions of these cases already",
             file=out_dir,
-            found=", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else ""),
+            found=some(there),
             remedy="choose another folder with -o, or replace them with --overwrite",
         )

@@ -18,10 +18,13 @@ _ARTEFACTS = (
     "crops.json",
     "stages.json",
     "metrics.json",
+    "froc.png",
     "splits.json",
     "predictions",
     "postprocessed",
     "postprocessing.yaml",
+    "detection.yaml",
+    "overlays",
 )
 _NAME, _GONE = ".replaced-", ".gone"
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from medseg import build
 from medseg.planning.plan import Plan
-from medseg.stages import commands, evaluate, fit, plan_file, predict
+from medseg.stages import (
+    commands,
+    count_hits,
+    evaluate,
+    find,
+    fit,
+    plan_file,
+    predict,
+)
 from medseg.stages.job import Job
 from medseg.stages.run_folder import digest, files_state
 from medseg.tracking import log_artifacts
@@ -23,11 +31,13 @@ def run(job: Job, *, by: int | float | None = None, leads_on: bool = True) -> di
     build.check_device(job.recipe)
     build.build_postprocessing(job.recipe, job.dataset.labels, job.folder.path)
     checkpoint = fit.run(job, by=by)
-    masks = predict.run(job, checkpoint)
-    metrics = evaluate.run(job, masks)
+    if job.recipe.task == "detection":
+        metrics = count_hits.run(job, find.run(job, checkpoint))
+    else:
+        metrics = evaluate.run(job, predict.run(job, checkpoint))
     log_metrics(job)
     if leads_on:
-        job.report.say(f"to segment new images: {commands.predict(job.folder.path)}")
+        job.report.say(commands.lead_on(job.folder.path, task=job.recipe.task))
     return metrics
 
 

@@ -21,8 +21,8 @@ from medseg.stages.replaced import Replaced, artefacts
 # Keys that two recipes of one run may differ in: they change where and how the work is done, not
 # what comes out. Folds live side by side in one run.
 _FREE = ("run_dir", "logger", "data.fold", "data.workers", "data.cache", "trainer.devices")
-# No training depends on these sections; prediction and scores follow them.
-_AFTERWARDS = ("inference", "evaluation")
+# No training depends on these sections and keys; prediction and scores follow them.
+_AFTERWARDS = ("inference", "evaluation", "detection.hit")
 # What a person or hours of computing went into, besides edits of the plan.
 _DEAR = (
     "fold_*/checkpoints/*.ckpt",
@@ -30,6 +30,7 @@ _DEAR = (
     "predictions",
     "postprocessed",
     "postprocessing.yaml",
+    "detection.yaml",
     "metrics.json",
 )
 # Workers of a training that was killed hold its lock for some seconds more.
@@ -212,7 +213,9 @@ def _expected(path: Path) -> bool:
 
 
 def _of_training(keys: Iterable[str]) -> list[str]:
-    return [key for key in keys if key.partition(".")[0] not in _AFTERWARDS]
+    return [
+        key for key in keys if key.partition(".")[0] not in _AFTERWARDS and key not in _AFTERWARDS
+    ]
 
 
 def digest(*parts: Any) -> str:

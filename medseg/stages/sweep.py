@@ -48,10 +48,10 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run trials until there are so many, those of earlier sessions included.
 
-    A trial's score is the best mean Dice of its validations; one whose best so far lies below the
-    median of what the others had at the same validation is given up (median stopping, Golovin et
-    al., KDD 2017). Values are proposed by a tree-structured Parzen estimator (Bergstra et al.,
-    NeurIPS 2011). What a killed session left unfinished goes on.
+    A trial's score is the best of its validations, by mean Dice or, of a detection, mAP; one whose
+    best so far lies below the median of what the others had at the same validation is given up
+    (median stopping, Golovin et al., KDD 2017). Values are proposed by a tree-structured Parzen
+    estimator (Bergstra et al., NeurIPS 2011). What a killed session left unfinished goes on.
 
     Args:
         folder: of the sweep.
@@ -92,7 +92,7 @@ def run(
                 if code is not None:
                     del running[process]
                     free.append(one.place)
-                    if error := _ended(study, one, code, report):
+                    if error := _ended(study, one, code, report, folder.score_title):
                         failed.append(error)
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
@@ -100,9 +100,9 @@ def run(
             time.sleep(_PAUSE)
     finally:
         end(running)
-    found = table_of(study)
+    found = table_of(study, folder.score_key)
     folder.write_trials(found)
-    if not any(one["dice"] is not None for one in found):
+    if not any(one[folder.score_key] is not None for one in found):
         raise InputErrors(failed or [InputError("no trial of this sweep has a score")])
     return found
 
@@ -120,8 +120,13 @@ def require_optuna() -> None:
         )
 
 
-def table_of(study: Any) -> list[dict[str, Any]]:
-    """List the trials of a study, best first: number, state, dice, validations, values."""
+def table_of(study: Any, key: str = "dice") -> list[dict[str, Any]]:
+    """List the trials of a study, best first: number, state, score, validations, values.
+
+    Args:
+        study: of Optuna.
+        key: what the score is called.
+    """
     rows = []
     for trial in study.trials:
         scores = list(trial.intermediate_values.values())
@@ -131,12 +136,12 @@ def table_of(study: Any) -> list[dict[str, Any]]:
                 "state": {"COMPLETE": "done", "PRUNED": "given up", "FAIL": "failed"}.get(
                     trial.state.name, "unfinished"
                 ),
-                "dice": max(scores, default=trial.value),
+                key: max(scores, default=trial.value),
                 "validations": len(scores),
                 "values": {key: _decoded(value) for key, value in trial.params.items()},
             }
         )
-    return sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True)
+    return sorted(rows, key=lambda row: -1.0 if row[key] is None else row[key], reverse=True)
 
 
 def best_of(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -145,19 +150,20 @@ def best_of(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return (done or list(found))[0]
 
 
-def show(report: Reporter, found: Sequence[Mapping[str, Any]]) -> None:
+def show(report: Reporter, found: Sequence[Mapping[str, Any]], folder: SweepFolder) -> None:
     """Print the table of trials."""
-    keys = list(dict.fromkeys(key for row in found for key in row["values"]))
+    key = folder.score_key
+    keys = list(dict.fromkeys(name for row in found for name in row["values"]))
     rows = [
         (
             row["trial"],
             row["state"],
-            "" if row["dice"] is None else f"{row['dice']:.4f}",
-            *[_word(row["values"].get(key)) for key in keys],
+            "" if row[key] is None else f"{row[key]:.4f}",
+            *[_word(row["values"].get(name)) for name in keys],
         )
         for row in found
     ]
-    report.table("", ("trial", "state", "Dice", *keys), rows)
+    report.table("", ("trial", "state", folder.score_title, *keys), rows)
 
 
 def _study(folder: SweepFolder, seed: int, *, parallel: bool) -> Any:
@@ -225,7 +231,7 @@ def _look(one: _Running, folder: SweepFolder, process: Process, report: Reporter
             process.terminate()
 
 
-def _ended(study: Any, one: _Running, code: int, report: Reporter) -> InputError | None:
+def _ended(study: Any, one: _Running, code: int, report: Reporter, title: str) -> InputError | None:
     import optuna
 
     states, number = optuna.trial.TrialState, one.trial.number
@@ -240,7 +246,7 @@ def _ended(study: Any, one: _Running, code: int, report: Reporter) -> InputError
         return error
     else:
         study.tell(one.trial, max(one.scores))
-        report.say(f"trial {number}: Dice {max(one.scores):.4f}")
+        report.say(f"trial {number}: {title} {max(one.scores):.4f}")
     return None
 
 

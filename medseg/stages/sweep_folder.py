@@ -17,6 +17,7 @@ from medseg.atomic import is_temporary, write_text
 from medseg.errors import InputError
 from medseg.recipe import Recipe
 from medseg.recipe.space import Dimension
+from medseg.score_names import SCORE_NAMES, SCORE_TITLES, key_of
 
 _OURS = ("sweep.json", "study.db", "trials.json", "best.yaml", "logs")
 
@@ -67,6 +68,8 @@ class SweepFolder:
         self, path: Path, subject: Subject, recipe: Recipe, *, overwrite: bool = False
     ) -> None:
         self.path, self.subject = path, subject
+        self.score_name = SCORE_NAMES[recipe.task]
+        self.score_key, self.score_title = key_of(self.score_name), SCORE_TITLES[self.score_name]
         record = path / "sweep.json"
         if not record.is_file():
             if path.is_file() or (path.is_dir() and not all(map(is_temporary, path.iterdir()))):
@@ -121,11 +124,11 @@ class SweepFolder:
         return self.path / "logs" / f"trial_{number:03d}.log"
 
     def scores(self, number: int) -> list[float]:
-        """Return the mean Dice of each validation of a trial so far."""
+        """Return the mean score of each validation of a trial so far."""
         for file in self.trial(number).glob("fold_*/validations.json"):
             try:
                 entries = json.loads(file.read_text(encoding="utf-8"))
-                found = [float(entry["val/dice"]) for entry in entries]
+                found = [float(entry[self.score_name]) for entry in entries]
             except (OSError, ValueError, TypeError, KeyError):
                 return []
             return [0.0 if score != score else score for score in found]

@@ -14,10 +14,10 @@ from medseg.stages.job import Job
 NAME = "transfer.json"
 
 if TYPE_CHECKING:
-    from medseg.tasks import SegmentationTask
+    from medseg.tasks.training_task import TrainingTask
 
 
-def run(job: Job, task: SegmentationTask, plan: Plan) -> Path:
+def run(job: Job, task: TrainingTask, plan: Plan) -> Path:
     """Load the recipe's weights into a task that starts, and report what became of each.
 
     Raises:

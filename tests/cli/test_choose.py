@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from medseg.cli import main
-from medseg.stages import choose, pairs
+from medseg.stages import choose, pairs, ranking
 
 FOLDS = "data.folds=2"
 
@@ -79,7 +79,7 @@ def test_a_pair_is_chosen_where_it_is_better_and_its_gain_is_said(runs, better):
     one, two = (runs / "fine",), (runs / "fine", runs / "coarse")
     scores = {one: single, two: pair}
     ranked = sorted(scores, key=lambda names: -scores[names]["mean"]["dice"])
-    found = choose._choice(ranked, scores)
+    found = ranking.choice(ranking.DICE, ranked, scores)
     assert (len(found["best"]) == 2) == better
     assert ("--with" in found["command"]) == better
     assert (found["gain"] is not None) == better
@@ -106,10 +106,11 @@ def test_runs_on_other_splits_are_refused(cli, runs, here):
 
 
 def test_masks_of_the_best_pair_are_cleaned_as_they_need_it(cli, runs, here, phantom, monkeypatch):
-    from medseg.stages.choose import _dice
-
     # Let the pair win, whatever two steps of training made of it.
-    monkeypatch.setattr(choose, "_dice", lambda metrics: _dice(metrics) + ("pair" in metrics))
+    of = ranking.Measure.of
+    monkeypatch.setattr(
+        ranking.Measure, "of", lambda self, metrics: of(self, metrics) + ("pair" in metrics)
+    )
     score = choose._score
     monkeypatch.setattr(choose, "_score", lambda *a, **k: {**score(*a, **k), "pair": True})
     code, _, err = cli("choose", runs / "fine", runs / "coarse", "-o", "choice")

@@ -46,12 +46,12 @@ def test_both_stages_are_looked_at_and_nothing_is_left(rows, recipe, here, monke
     for name in ("training step", "memory", "time of a step", "training"):
         assert {name, f"first stage: {name}"} <= found.keys()
     # Of the first stage two folds, of the second one.
-    assert "checkpoints and masks 3.00 GiB" in found["disk"]["need"]
+    assert "checkpoints and predictions 3.00 GiB" in found["disk"]["need"]
     assert found["time from start to end"]["need"] == "5 min, 3 trainings"  # 10 + 2 * 100 + 110 s
     assert sorted(here.rglob("*")) == before
     code, found, err = rows(recipe, *FOLDS, *COARSE, "cascade.out_of_fold=false")
     assert code == 0, err
-    assert "checkpoints and masks 2.00 GiB" in found["disk"]["need"]
+    assert "checkpoints and predictions 2.00 GiB" in found["disk"]["need"]
 
 
 def test_the_first_stage_is_planned_at_its_own_spacing(rows, recipe):

@@ -238,3 +238,22 @@ def test_a_broken_record_of_trials_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read") as caught:
         go(folder, starter(folder, lambda *_: [0.5]), 1)
     assert caught.value.file == folder.path / "study.db"
+
+
+def test_trials_of_a_detection_are_ranked_by_their_precision(tmp_path, capsys):
+    recipe = load_text("task: detection\ndata: {root: /data}", source="r.yaml")
+    folder = SweepFolder(tmp_path, Subject("r.yaml", recipe.to_yaml(), SPACE, ()), recipe)
+    folder.begin()
+
+    for number, scores in enumerate(([0.3], [0.2, 0.4])):
+        file = folder.trial(number) / "fold_0" / "validations.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps([{"step": k, "val/map": s} for k, s in enumerate(scores)]))
+    assert folder.scores(1) == [0.2, 0.4] and (folder.score_key, folder.score_title) == (
+        "map",
+        "mAP",
+    )
+    found = [{"trial": 1, "state": "done", "map": 0.4, "validations": 2, "values": {}}]
+    sweep.show(Reporter(), found, folder)
+    shown = capsys.readouterr().out
+    assert "mAP" in shown and "0.4000" in shown and "Dice" not in shown

@@ -10,7 +10,7 @@ from medseg.cli.arguments.common import Verb
 def add(verb: Verb) -> None:
     """Add ``phantom`` and ``download``."""
     phantom = verb("phantom", "Write an artificial data set.")
-    phantom.add_argument("kind", metavar="KIND", help="mr, brats or cells")
+    phantom.add_argument("kind", metavar="KIND", help="mr, brats, cells or nodules")
     phantom.add_argument("output", type=Path, metavar="OUT")
     phantom.add_argument("--cases", type=int, default=None, help="number of cases")
     phantom.add_argument("--seed", type=int, default=0)

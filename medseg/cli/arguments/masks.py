@@ -10,17 +10,24 @@ from medseg.cli.arguments.common import Verb, trust_and_overwrite
 
 def add(verb: Verb) -> None:
     """Add ``predict``, and what is done with masks and scores afterwards."""
-    _predict(verb("predict", "Write masks on the grid of the input files."))
-    _evaluate(verb("evaluate", "Compare masks with references, case by case."))
+    _predict(verb("predict", "Write masks, or boxes, of the input files."))
+    _evaluate(verb("evaluate", "Compare masks, or boxes, with references, case by case."))
     _compare(verb("compare", "Compare the scores of two runs, case by case."))
-    _choose(verb("choose", "Find the cross-validated run, or pair of runs, that segments best."))
-    _postprocess(verb("postprocess", "Choose by held-out cases how masks are cleaned."))
+    _choose(verb("choose", "Find the cross-validated run, or pair of runs, that is best."))
+    _postprocess(
+        verb(
+            "postprocess",
+            "Choose by held-out cases how masks are cleaned, or which boxes are kept.",
+        )
+    )
 
 
 def _predict(predict: ArgumentParser) -> None:
     predict.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint")
     predict.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
-    predict.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder for the masks")
+    predict.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder for what is found"
+    )
     predict.add_argument(
         "--with",
         dest="with_runs",
@@ -28,12 +35,12 @@ def _predict(predict: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RUN",
-        help="average with another run or checkpoint; may be repeated",
+        help="average with another run or checkpoint, join its boxes; may be repeated",
     )
     predict.add_argument(
         "--average",
         choices=("probabilities", "logits"),
-        help="what of several runs is averaged; default: probabilities",
+        help="(masks) what of several runs is averaged; default: probabilities",
     )
     predict.add_argument(
         "--first",
@@ -48,7 +55,19 @@ def _predict(predict: ArgumentParser) -> None:
     predict.add_argument(
         "--postprocessing",
         metavar="FILE",
-        help="a postprocessing.yaml, auto (the run's own) or none; default: as the recipe says",
+        help="a postprocessing.yaml (boxes: a detection.yaml), auto (the run's own) or none; "
+        "default: as the recipe says",
+    )
+    predict.add_argument(
+        "--score",
+        type=float,
+        metavar="S",
+        help="(boxes) from which score one counts as found; default: as detection.yaml says",
+    )
+    predict.add_argument(
+        "--instances",
+        action="store_true",
+        help="(boxes) write outlines too, of a network that segments as well",
     )
     predict.add_argument(
         "--dry-run", action="store_true", help="show how files form cases, and stop"
@@ -57,8 +76,15 @@ def _predict(predict: ArgumentParser) -> None:
 
 
 def _evaluate(evaluate: ArgumentParser) -> None:
-    evaluate.add_argument("predictions", type=Path, metavar="PRED", help="folder of masks")
-    evaluate.add_argument("references", type=Path, metavar="REF", help="folder of masks")
+    evaluate.add_argument(
+        "predictions", type=Path, metavar="PRED", help="folder of masks, or boxes"
+    )
+    evaluate.add_argument(
+        "references",
+        type=Path,
+        metavar="REF",
+        help="folder of masks; of boxes their data set, a run, or a recipe",
+    )
     evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="metrics.json to write")
     evaluate.add_argument(
         "--labels",
@@ -68,8 +94,8 @@ def _evaluate(evaluate: ArgumentParser) -> None:
     evaluate.add_argument(
         "--empty",
         choices=("skip", "one"),
-        default="skip",
-        help="both masks empty: leave the case out of the mean, or count Dice 1 as BraTS does",
+        help="both masks empty: leave the case out of the mean (default), or count Dice 1 as "
+        "BraTS does",
     )
     evaluate.add_argument(
         "--value-map",
@@ -82,7 +108,13 @@ def _evaluate(evaluate: ArgumentParser) -> None:
         "--postprocessing",
         type=Path,
         metavar="FILE",
-        help="a postprocessing.yaml: score the masks also as it would change them",
+        help="a postprocessing.yaml, of boxes a detection.yaml: score also what it makes of them",
+    )
+    evaluate.add_argument(
+        "--hit",
+        choices=("centre", "iou"),
+        help="(boxes) an object is found if the box's centre lies in it, or by an IoU of 0.1; "
+        "default: as the recipe says, else centre",
     )
     evaluate.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
@@ -91,7 +123,9 @@ def _compare(compare: ArgumentParser) -> None:
     compare.add_argument("run_a", type=Path, metavar="RUN_A", help="run folder or metrics.json")
     compare.add_argument("run_b", type=Path, metavar="RUN_B", help="run folder or metrics.json")
     compare.add_argument(
-        "--metric", choices=("dice", "iou", "hd95"), default="dice", help="what to compare"
+        "--metric",
+        metavar="METRIC",
+        help="dice (default), iou or hd95; of detections map (default), cpm, or ap_0.5",
     )
 
 

@@ -25,8 +25,8 @@ def add(verb: Verb) -> None:
     init.add_argument(
         "overrides",
         nargs="*",
-        metavar="data.KEY=VALUE",
-        help="say how it is read, what it shows, its folds",
+        metavar="KEY=VALUE",
+        help="data.…: how it is read, what it shows, its folds; task=detection, detection.…",
     )
     init.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.yaml here")
     init.add_argument("--overwrite", action="store_true", help="replace an existing recipe")

@@ -8,7 +8,7 @@ from pathlib import Path
 from medseg.cli.output import print_json, reporter
 from medseg.cli.trusted import trusted
 from medseg.errors import InputError
-from medseg.stages import choose
+from medseg.stages import choose, ranking
 
 
 def act(arguments: Namespace) -> None:
@@ -19,7 +19,7 @@ def act(arguments: Namespace) -> None:
     choice = choose.run(
         arguments.runs, output, report=say, device=arguments.device, trust=trusted(arguments)
     )
-    choose.show(say, choice)
+    ranking.show(say, choice)
     print_json(arguments, choice)
 
 

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from medseg.atomic import write_text
 from medseg.cli.output import print_json, reporter
 from medseg.errors import InputError
 from medseg.inference.postprocess import file
-from medseg.stages import evaluate, label_source
+from medseg.stages import count_hits, evaluate, evaluate_boxes, label_source
+from medseg.stages.reporter import Reporter
+from medseg.tracking import draw_froc
+
+_OF_MASKS = {"labels": "--labels", "empty": "--empty", "value_map": "--value-map"}
 
 
 def act(arguments: Namespace) -> None:
-    """Compare two folders of masks."""
+    """Compare a folder of masks with another, or a folder of boxes with a data set."""
     say = reporter(arguments)
-    if arguments.output and arguments.output.exists() and not arguments.overwrite:
+    boxes = evaluate_boxes.boxes_in(arguments.predictions)
+    curves = arguments.output.with_name(count_hits.PICTURE) if arguments.output and boxes else None
+    for path in (arguments.output, curves):
+        if path and path.exists() and not arguments.overwrite:
+            raise InputError(
+                "the file exists already", file=path, remedy="replace it with --overwrite"
+            )
+    metrics = _boxes(arguments, boxes, say) if boxes else _masks(arguments, say)
+    for word, names in (
+        ("reference without prediction", metrics["missing"]),
+        ("prediction without reference", metrics["extra"]),
+    ):
+        if names:
+            say.warn(f"{word}: {', '.join(names[:10])}" + (" …" if len(names) > 10 else ""))
+    if arguments.output:
+        write_text(arguments.output, json.dumps(metrics, indent=1))
+    if curves:
+        draw_froc(metrics, curves)
+    evaluate.show(say, metrics)
+    print_json(arguments, metrics)
+
+
+def _masks(arguments: Namespace, say: Reporter) -> dict[str, Any]:
+    if arguments.hit is not None:
         raise InputError(
-            "the file exists already", file=arguments.output, remedy="replace it with --overwrite"
+            "--hit is for boxes, and these are masks",
+            file=arguments.predictions,
+            expected="a folder of files that medseg predict wrote for a detection",
         )
     pairs, extra, missing = evaluate.pair_folders(arguments.predictions, arguments.references)
     value_map = _value_map(arguments.value_map)
@@ -29,21 +61,28 @@ def act(arguments: Namespace) -> None:
             scheme,
             value_map,
             value_map,
-            empty=arguments.empty,
+            empty=arguments.empty or "skip",
             steps=steps,
             advance=advance,
         )
-    metrics |= {"missing": missing, "extra": extra}
-    for word, names in (
-        ("reference without prediction", missing),
-        ("prediction without reference", extra),
-    ):
-        if names:
-            say.warn(f"{word}: {', '.join(names[:10])}" + (" …" if len(names) > 10 else ""))
-    if arguments.output:
-        write_text(arguments.output, json.dumps(metrics, indent=1))
-    evaluate.show(say, metrics)
-    print_json(arguments, metrics)
+    return {**metrics, "missing": missing, "extra": extra}
+
+
+def _boxes(arguments: Namespace, found: Mapping[str, Path], say: Reporter) -> dict[str, Any]:
+    for name, option in _OF_MASKS.items():
+        if getattr(arguments, name):
+            raise InputError(
+                f"{option} is for masks, and these are boxes",
+                file=arguments.predictions,
+                remedy=f"leave {option} out; what an object is, a recipe in place of REF says",
+            )
+    return evaluate_boxes.score(
+        found,
+        evaluate_boxes.references(arguments.references),
+        report=say,
+        hit=arguments.hit,
+        keep=arguments.postprocessing,
+    )
 
 
 def _value_map(words: list[str]) -> dict[int, int]:

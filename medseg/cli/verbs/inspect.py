@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 
 from medseg.cli.job import open_job
 from medseg.cli.output import print_json, reporter
+from medseg.labels import LabelScheme
 from medseg.planning.fingerprint import Fingerprint
 from medseg.stages import inspect, look
 
@@ -35,8 +37,24 @@ def _rows(found: Fingerprint) -> list[tuple[str, str]]:
         ("labels", ", ".join(f"{k} {v}" for k, v in found.labels["values"].items())),
         *([("ignored", str(found.labels["ignore"]))] if "ignore" in found.labels else []),
         ("regions", ", ".join(found.labels.get("regions") or {}) or "none"),
+        *_objects(found),
         ("shape", " x ".join(_span(n) for n in shapes)),
         ("spacing (mm)", " x ".join(_span(s) for s in spacings)),
+    ]
+
+
+def _objects(found: Fingerprint) -> list[tuple[str, str]]:
+    """Count the objects of each class, and give how large they are; nothing of a segmentation."""
+    if all(case.objects is None for case in found.cases):
+        return []
+    names = LabelScheme.from_dict(found.labels).foreground
+    classes = Counter(int(one[0]) for case in found.cases for one in case.objects or ())
+    sizes = zip(*found.object_sizes, strict=True)
+    empty = sum(not case.objects for case in found.cases)
+    return [
+        ("objects", ", ".join(f"{name} {classes[i]}" for i, name in enumerate(names))),
+        ("object size (mm)", " x ".join(_span(mm) for mm in sizes)),
+        ("cases without", str(empty)),
     ]
 
 

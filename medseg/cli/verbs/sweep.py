@@ -56,9 +56,10 @@ def act(arguments: Namespace) -> None:
         best["values"],
         load(arguments.recipe, [*arguments.overrides, *overrides], trust=trust),
         arguments.overrides,
-        why=f"The best of {len(found)} trials: number {best['trial']}, Dice {best['dice']:.4f}.",
+        why=f"The best of {len(found)} trials: number {best['trial']}, "
+        f"{folder.score_title} {best[folder.score_key]:.4f}.",
     )
-    sweep.show(say, found)
+    sweep.show(say, found, folder)
     say.say(f"the best values: {file}")
     print_json(arguments, {"best": best, "recipe": str(file), "trials": found})
 
