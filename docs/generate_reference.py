@@ -215,14 +215,17 @@ def shipped_recipes() -> str:
     from medseg.recipe.shipped import headline, said
 
     root = FILE.parents[1] / "recipes"
+    first = [root / "quickstart.yaml", root / "detection" / "quickstart.yaml"]
+    found = sorted((*root.glob("segmentation/**/*.yaml"), *root.glob("detection/*.yaml")))
     rows = [
         (
-            f"`{path.stem}`",
+            # By its last part, unless that is the name of another one.
+            "`detection/quickstart`" if path == first[1] else f"`{path.stem}`",
             _cell(headline(path)),
             _cell(said(path, "Data")),
             _cell(said(path, "Expected")),
         )
-        for path in [root / "quickstart.yaml", *sorted(root.glob("segmentation/**/*.yaml"))]
+        for path in dict.fromkeys((*first, *found))
     ]
     return _table(("recipe", "what it is for", "data", "expected"), rows)
 
