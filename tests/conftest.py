@@ -82,7 +82,7 @@ class EchoNet:
             csv.writer(file).writerows([header.split(","), *rows])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data():
     """Give the path of a real data set, or skip where the folder is absent."""
     root = Path(
