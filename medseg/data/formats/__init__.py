@@ -6,9 +6,10 @@
 """
 
 from medseg.data.formats import presets
+from medseg.data.formats.grouping import group
 from medseg.data.formats.layout import Recognition
 from medseg.data.formats.options import FormatOptions
-from medseg.data.formats.registry import FORMATS, group, lists_objects, read, recognise
+from medseg.data.formats.registry import FORMATS, lists_objects, read, recognise
 
 __all__ = [
     "FORMATS",

@@ -1,10 +1,8 @@
-"""The known formats: recognise one, read it, or group loose files by its rule."""
+"""The known formats: recognise one, and read it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,12 +21,11 @@ from medseg.data.formats import (
     luna16,
     nndetection,
     nnunet,
-    series,
     voc,
 )
+from medseg.data.formats.case_ids import hold_out, require_sound_ids, with_groups
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
-from medseg.data.formats.patterns import compile_pattern
 from medseg.data.formats.scheme import Labels, Regions, Settled, settle
 from medseg.data.formats.targets import Objects, require_objects, rule_of, settle_classes
 from medseg.errors import InputError, did_you_mean
@@ -104,7 +101,7 @@ def lists_objects(root: str | Path, *, format: str = "auto") -> bool:
     Raises:
         InputError: see `recognise`; or there is no such format.
     """
-    return _module(recognise(root).format if format == "auto" else format) in _OF_OBJECTS
+    return module_of(recognise(root).format if format == "auto" else format) in _OF_OBJECTS
 
 
 def read(
@@ -135,13 +132,13 @@ def read(
     """
     chosen = FormatOptions.parse(options)
     path = _resolve(root)
-    module = _module(recognise(path).format if format == "auto" else format)
+    module = module_of(recognise(path).format if format == "auto" else format)
     if module not in _OF_FILES or path.is_dir():
         files.require_folder(path)
     layout = module.read(path, channels=channels, options=chosen)
     rule = rule_of(layout.objects, objects, source=path)
-    cases = sorted(_grouped(layout.cases, chosen.group_pattern, path), key=lambda case: case.id)
-    _require_sound_ids(cases, path)
+    cases = sorted(with_groups(layout.cases, chosen.group_pattern, path), key=lambda case: case.id)
+    require_sound_ids(cases, path)
     files.require_unique(cases, source=path)
     labelled = tuple(case for case in cases if _is_labelled(case))
     _require_labelled(labelled, cases, path)
@@ -157,7 +154,7 @@ def read(
         unlabelled=tuple(case for case in cases if not _is_labelled(case)),
         value_map=settled.value_map,
         notes=(*layout.notes, *settled.notes),
-        splits=_hold_out(labelled, chosen.held_out) if chosen.held_out else layout.splits,
+        splits=hold_out(labelled, chosen.held_out) if chosen.held_out else layout.splits,
         preset=settled.preset,
         objects=rule,
     )
@@ -204,94 +201,6 @@ def _settle(
     return settled, labelled
 
 
-def group(
-    paths: Sequence[str | Path],
-    *,
-    format: str,
-    channels: Sequence[str],
-    options: Mapping[str, Any] | None = None,
-) -> tuple[Case, ...]:
-    """Group files and folders into cases for prediction, by a format's rule.
-
-    Decathlon: a file is a case. BraTS: same name before the modality's ending. nnU-Net: same name
-    before ``_0000``. Folders: same ``{case}`` in the image pattern. Datalist: its rows. ``auto``
-    takes BraTS's or nnU-Net's rule where all names fit it, else a file is a case. A video, also one
-    that lies directly in a folder, is a case by any rule; and so is, of one channel, each DICOM
-    series of a folder without other images.
-
-    Raises:
-        InputError: a path is missing, a folder has no image, a case lacks channels (which ones and
-            what was found is said), or two cases share an id.
-    """
-    chosen = FormatOptions.parse(options)
-    inputs = [Path(p).expanduser() for p in paths]
-    module = None if format == "auto" else _module(format)
-    absent = [str(p) for p in inputs if not p.exists()]
-    if absent or not inputs:
-        raise InputError(
-            f"{files.count(len(absent), 'input')} cannot be found"
-            if absent
-            else "no input is given",
-            found=files.first_ten(absent) or None,
-        )
-    cases, others = _videos(inputs)
-    if len(channels) == 1:
-        scans, others = _series(others)
-        cases += scans
-    module = module or _rule_for(others, tuple(channels))
-    if others:
-        cases += module.group(others, channels=tuple(channels), options=chosen)
-    if not cases:
-        by_name = any(files.list_images(p) for p in inputs)
-        raise files.no_image(
-            inputs[0],
-            named=f"files that end in {', '.join(files.IMAGE_SUFFIXES)}"
-            + (f", named as the format {module.NAME!r} has it" if by_name else ""),
-            remedy="take each file for a case: --format decathlon" if by_name else None,
-        )
-    cases = sorted(
-        _grouped(cases, chosen.group_pattern, inputs[0].parent), key=lambda case: case.id
-    )
-    files.require_unique(cases, source=inputs[0])
-    return tuple(cases)
-
-
-def _videos(inputs: Sequence[Path]) -> tuple[list[Case], list[Path]]:
-    """Part inputs into videos, each a case, and what a format's rule groups."""
-    cases: list[Case] = []
-    others = []
-    for path in inputs:
-        found = files.list_videos(path) if path.is_dir() else [path] * files.is_video(path)
-        cases += [Case(video.stem, (video,)) for video in found]
-        if not found or files.list_images(path):
-            others.append(path)
-    return cases, others
-
-
-def _series(inputs: Sequence[Path]) -> tuple[list[Case], list[Path]]:
-    """Part inputs into DICOM series, each a case, and what a format's rule groups."""
-    cases: list[Case] = []
-    others = []
-    for path in inputs:
-        found = series.only_series(path)
-        cases += map(series.case_of, found)
-        if not found:
-            others.append(path)
-    return cases, others
-
-
-def _rule_for(inputs: Sequence[Path], channels: Sequence[str]) -> ModuleType:
-    """Choose a grouping rule by the names of the files."""
-    names = [p for path in inputs for p in (files.list_images(path) or [path])]
-    if all(nnunet.channel_number(p) in range(len(channels)) for p in names):
-        return nnunet
-    if len(channels) > 1 and any(brats.recognise(p) for p in inputs if p.is_dir()):
-        return brats
-    if len(channels) > 1 and all(brats.channel_of(p) for p in names):
-        return brats
-    return decathlon
-
-
 def _resolve(root: str | Path) -> Path:
     path = Path(root).expanduser()
     whole = path.name in ("dataset.json", "dataset.yaml") or luna16.is_table(path)
@@ -300,74 +209,15 @@ def _resolve(root: str | Path) -> Path:
     return path if path.is_file() else files.require_folder(path)
 
 
-def _module(name: str) -> ModuleType:
+def module_of(name: str) -> ModuleType:
+    """Return the module of a format.
+
+    Raises:
+        InputError: there is no such format.
+    """
     if name not in FORMATS:
         raise InputError(
             f"data.format: no format {name!r}; {did_you_mean(name, FORMATS)}".rstrip("; "),
             expected=f"auto, {', '.join(FORMATS)}",
         )
     return FORMATS[name]
-
-
-def _grouped(cases: Sequence[Case], pattern: str | None, source: Path) -> list[Case]:
-    if pattern is None:
-        return list(cases)
-    regex = compile_pattern(pattern, key="group_pattern", fields=("group",), required="group")
-    out, unfit = [], []
-    for case in cases:
-        match = regex.fullmatch(case.id)
-        if match is None:
-            unfit.append(case.id)
-        else:
-            out.append(replace(case, group=match["group"]))
-    if unfit:
-        raise InputError(
-            "data.group_pattern does not fit every case id",
-            file=source,
-            expected=f"{pattern!r}, where {{group}} is the patient, in each",
-            found=("none fits: " if not out else "") + files.first_ten(unfit),
-            remedy="say where the patient stands in the whole id, such as data.group_pattern="
-            "'{group}_*'; * is any text, ? one character",
-        )
-    return out
-
-
-def _hold_out(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[dict[str, list[str]], ...]:
-    """Make the one fold that validates on the cases of these names."""
-    fits = {p: [c.id for c in cases if fnmatchcase(c.id, p.replace("[", "[[]"))] for p in patterns}
-    idle = [pattern for pattern, ids in fits.items() if not ids]
-    val = sorted({case_id for ids in fits.values() for case_id in ids})
-    if idle or len(val) == len(cases):
-        raise InputError(
-            f"data.held_out: no case is called {idle[0]!r}" if idle else "data.held_out: all cases",
-            expected="ids of some of the labelled cases; * is any text, ? any one character",
-            found=f"cases {files.first_ten([case.id for case in cases])}",
-        )
-    train = sorted({case.id for case in cases} - set(val))
-    return ({"train": train, "val": val},)
-
-
-def _require_sound_ids(cases: Sequence[Case], source: Path) -> None:
-    """Ids become file names, so they must not lead anywhere, and are written down as UTF-8."""
-    for case in cases:
-        if not case.id.strip() or case.id in (".", "..") or any(c in case.id for c in "/\\\0\n\r"):
-            raise InputError(
-                "has a case id that cannot name a file",
-                file=source,
-                expected="text without slashes",
-                found=repr(case.id),
-            )
-        for path in (*case.images, case.label):
-            if path is not None and not _is_text(path):
-                raise InputError(
-                    "has a file whose name is not text",
-                    file=source,
-                    expected="names in UTF-8",
-                    found=repr(str(path)),
-                    remedy="rename it, for instance with convmv",
-                )
-
-
-def _is_text(path: Path) -> bool:
-    """Tell whether a path can be written down; the system gives other bytes as surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in str(path))
