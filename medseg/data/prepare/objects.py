@@ -17,7 +17,7 @@ from medseg.geometry import Grid
 from medseg.geometry.boxes import Boxes
 from medseg.geometry.ellipsoids import ellipsoid_distance
 from medseg.geometry.objects_in_masks import Instances, of_components
-from medseg.labels import LabelScheme
+from medseg.labels import IGNORED, LabelScheme
 from medseg.metrics.box_iou import box_iou
 from medseg.objects import IGNORED_OBJECT, ObjectRule
 
@@ -87,17 +87,26 @@ def read_objects(
 
 
 def of_mask(label: np.ndarray, rule: ObjectRule, labels: LabelScheme) -> Boxes:
-    """Find the components of each class or region in label indices ``(*S)``."""
+    """Find the components of each class or region in label indices ``(*S)``.
+
+    Those of the ignore label stand at the end, as `IGNORED_OBJECT`.
+    """
     found = [parts.corners for parts in components(label, rule, labels)]
-    classes = np.repeat(np.arange(len(found)), list(map(len, found)))
-    return Boxes(np.concatenate([Boxes.none(label.ndim).corners, *found]), classes)
+    classes = list(range(len(found)))
+    if labels.ignore is not None:
+        found.append(_parts(label == IGNORED, rule).corners)
+        classes.append(IGNORED_OBJECT)
+    return Boxes(np.concatenate(found), np.repeat(classes, list(map(len, found))))
 
 
 def components(label: np.ndarray, rule: ObjectRule, labels: LabelScheme) -> Iterator[Instances]:
     """Yield the components of each class or region in label indices ``(*S)``, in their order."""
     for indices in labels.region_indices():
-        inside = np.isin(label, indices).view(np.uint8)
-        yield of_components(inside, (1,), connectivity=rule.connectivity, smallest=rule.smallest)
+        yield _parts(np.isin(label, indices), rule)
+
+
+def _parts(inside: np.ndarray, rule: ObjectRule) -> Instances:
+    return of_components(inside, (True,), connectivity=rule.connectivity, smallest=rule.smallest)
 
 
 def of_instance_map(found: NumberedObjects, grid: Grid, labels: LabelScheme) -> CaseObjects:

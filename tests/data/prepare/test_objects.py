@@ -11,12 +11,15 @@ import pytest
 from medseg.data.annotation import Annotation
 from medseg.data.case import Case, Dataset, Volume
 from medseg.data.prepare.cache import load, prepare_dataset
-from medseg.data.prepare.objects import paint, read_objects
+from medseg.data.prepare.objects import paint, read_objects, sizes_of
+from medseg.data.prepare.reference_boxes import reference_boxes
 from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.geometry.boxes import Boxes
 from medseg.labels import LabelScheme
-from medseg.objects import ObjectRule
+from medseg.metrics.detection_case import DetectionCase
+from medseg.metrics.hits import NEITHER, CentreHit, IouHit
+from medseg.objects import IGNORED_OBJECT, ObjectRule
 from medseg.planning.plan import Normalisation, PreprocessingPlan
 
 LABELS = LabelScheme({"nodule": 1, "mass": 2})
@@ -58,6 +61,39 @@ def test_the_components_of_overlapping_regions_are_objects_of_each(tmp_path):
     found = read_objects(case(tmp_path, mask), volume(), ObjectRule(), labels)
     assert found.boxes.corners.tolist() == [[2, 2, 2, 8, 8, 8], [4, 4, 4, 6, 6, 6]]
     assert found.boxes.classes.tolist() == [0, 1]
+
+
+SEEN = LabelScheme({"nodule": 1, "mass": 2}, ignore=9)
+
+
+def test_every_component_of_the_ignore_label_is_neither_object_nor_background(tmp_path):
+    mask = blocks((9, 1))
+    mask[0, 0, 0] = 9
+    one = case(tmp_path, mask)
+    found = read_objects(one, volume(), ObjectRule(smallest=2), SEEN)
+    assert found.boxes.corners.tolist() == BOXES[::-1].tolist()
+    assert found.boxes.classes.tolist() == [0, IGNORED_OBJECT]
+    # Of objects alone planning speaks, and the cache carries both to where patches are cut.
+    assert [size[0] for size in sizes_of(found.boxes, (1, 1, 2), (0, 1, 2))] == [0]
+    cached = prepared(tmp_path, one, ObjectRule(), labels=SEEN).load("one").boxes
+    assert cached.classes.tolist() == [0, IGNORED_OBJECT, IGNORED_OBJECT]
+
+
+def test_an_image_of_ignored_voxels_alone_has_no_object(tmp_path):
+    one = case(tmp_path, blocks((9, 9)))
+    with pytest.raises(InputError, match="no object"):
+        read_objects(one, volume(), ObjectRule(empty="error"), SEEN)
+
+
+def test_a_box_on_ignored_voxels_is_no_false_positive(tmp_path):
+    one = case(tmp_path, blocks((9, 1)))
+    data = Dataset("test", tmp_path, (one,), ("MR",), SEEN, objects=ObjectRule())
+    true = reference_boxes(one, data, volume().grid)
+    preds = Boxes(BOXES, [1, 0], [0.9, 0.8])
+    scored = DetectionCase.against(preds, true, classes=2)
+    for rule in (IouHit(0.5), CentreHit()):
+        assert rule(scored.of_class(1)).matched.tolist() == [NEITHER]
+        assert rule(scored.of_class(0)).matched.tolist() == [0]
 
 
 def test_an_instance_map_names_its_objects_by_value(tmp_path):
@@ -113,8 +149,8 @@ def test_an_image_without_objects_is_a_negative_or_was_forgotten(tmp_path):
         read_objects(one, volume(), ObjectRule("boxes", empty="error"), LABELS)
 
 
-def prepared(root: Path, one: Case, rule: ObjectRule, *, spacing=(1.0, 1.0, 1.0)):
-    data = Dataset("test", root, (one,), ("MR",), LABELS, objects=rule)
+def prepared(root: Path, one: Case, rule: ObjectRule, *, spacing=(1.0, 1.0, 1.0), labels=LABELS):
+    data = Dataset("test", root, (one,), ("MR",), labels, objects=rule)
     plan = PreprocessingPlan("RAS", "none", spacing, (Normalisation(),))
     return prepare_dataset(data, plan, root / "cache")
 
