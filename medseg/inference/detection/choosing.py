@@ -22,7 +22,7 @@ LEAST_GAIN = 1e-3
 """A step that brings less is left out: with other cases it might bring nothing."""
 
 IOUS = (0.5, 0.4, 0.3, 0.2, 0.1)
-"""Overlaps that are tried, for clustering and for suppression."""
+"""Overlaps that are tried for suppression."""
 
 FRACTIONS = (0.4, 0.6, 0.8, 1.0, 1.2)
 """Sizes that are tried, as parts of the 5th percentile of the sizes of a class's objects."""
@@ -86,17 +86,15 @@ def choose(
     iou: Sequence[float] = MEDICAL_IOU,
     fps: Sequence[float] = LUNA16_FPS,
     limit: int | None = LIMIT,
-    clustered: Callable[[float], Cases] | None = None,
 ) -> Choice:
     """Try values one step after the other, and keep of each step the best if it gains.
 
-    First the IoU at which several looks are clustered, then the IoU above which a box beside a
-    surer one goes, then for each class a smallest size: these by ``criterion``, which looks at all
-    scores, each on top of what was kept so far. Last, for each class, the score from which a box
-    counts as found. No score betters average precision or the free-response curve, which are drawn
-    over all of them: so it is ``operate`` that says where on the curve to work. nnDetection sweeps
-    like this (M. Baumgartner et al., MICCAI 2021). What was chosen on some cases looks a little
-    better on them than it is.
+    First the IoU above which a box beside a surer one goes, then for each class a smallest size:
+    these by ``criterion``, which looks at all scores, each on top of what was kept so far. Last,
+    for each class, the score from which a box counts as found. No score betters average precision
+    or the free-response curve, which are drawn over all of them: so it is ``operate`` that says
+    where on the curve to work. nnDetection sweeps like this (M. Baumgartner et al., MICCAI 2021).
+    What was chosen on some cases looks a little better on them than it is.
 
     Args:
         cases: held-out cases, with all boxes that the networks found down to a low score.
@@ -110,8 +108,6 @@ def choose(
         iou: thresholds of average precision.
         fps: false positives per case at which ``cpm`` reads the curve.
         limit: predictions of a case and class that are looked at.
-        clustered: makes ``cases`` anew, their looks clustered at another IoU. ``None``: the looks
-            are not at hand, and clustering is not tried.
 
     Raises:
         NothingToChooseBy: no case has an object.
@@ -123,13 +119,10 @@ def choose(
     labels = _labels(cases, classes)
     rule = KeepRule()
     trials: list[Trial] = []
-    for step, label, values in _rounds(cases, labels, clustered is not None):
+    for step, label, values in _rounds(cases, labels):
         of, judged = ("", labels) if label is None else (classes[label], [label])
         tried = {
-            value: clustered(value)
-            if step == "clustering" and clustered
-            else _cleaned(cases, _with(KeepRule(), step, of, value), classes)
-            for value in values
+            value: _cleaned(cases, _with(KeepRule(), step, of, value), classes) for value in values
         }
         before = judge(cases, judged)
         after = {value: judge(some, judged) for value, some in tried.items()}
@@ -150,11 +143,9 @@ def choose(
 
 
 def _rounds(
-    cases: Cases, labels: Sequence[int], clustering: bool
+    cases: Cases, labels: Sequence[int]
 ) -> Iterator[tuple[str, int | None, Sequence[float]]]:
     """Yield step, class and the values that are tried; of a round the best is kept at most."""
-    if clustering:
-        yield "clustering", None, IOUS
     yield "nms", None, IOUS
     for label in labels:
         yield "min_size", label, _sizes(cases, label)

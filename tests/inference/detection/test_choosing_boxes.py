@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from medseg.detection.decoding import Found
 from medseg.errors import InputError
 from medseg.geometry.boxes import Boxes
-from medseg.inference.detection.choosing import IOUS, choose
+from medseg.inference.detection.choosing import choose
 from medseg.inference.detection.keeping import KeepRule
-from medseg.inference.detection.looks import BoxWindow
 from medseg.metrics import DetectionCase, mean_average_precision
 from medseg.metrics.froc import froc
 
@@ -91,25 +88,6 @@ def test_with_false_positives_allowed_the_score_is_lower():
     assert loose.operating["nodule"].sensitivity == 1
 
 
-def test_looks_are_clustered_where_that_finds_most():
-    # At 0.3 the looks of an object become its box; elsewhere they stay two halves.
-    halves = np.vstack([OBJECTS, OBJECTS])
-    halves[:2, 3] -= 5
-    halves[2:, 0] += 5
-    apart, whole = case(halves, [0.9, 0.7, 0.8, 0.6]), case(OBJECTS, [0.9, 0.8])
-    asked = []
-
-    def clustered(iou: float) -> list[DetectionCase]:
-        asked.append(iou)
-        return [whole if iou == 0.3 else apart] * 3
-
-    found = choose([apart] * 3, CLASSES, clustered=clustered)
-    assert asked == list(IOUS) and found.rule.clustering == 0.3
-    assert steps(found, "clustering") == [0.3] and found.operating["nodule"].sensitivity == 1
-    # Whoever has no looks is given no clustering.
-    assert choose([apart] * 3, CLASSES).rule.clustering is None
-
-
 def test_each_step_stands_on_those_before_it():
     dust = np.array([[30, 30, 30, 34, 34, 34]])
     boxes = [*dust, *OBJECTS[:1], *shifted(OBJECTS[:1], 4), *OBJECTS[1:]]
@@ -177,23 +155,3 @@ def test_without_any_object_nothing_can_be_chosen():
 def test_a_point_that_is_none_is_refused(operate):
     with pytest.raises(InputError, match="no point to work at"):
         choose([case(OBJECTS, [0.9, 0.8])], CLASSES, operate=operate)
-
-
-def test_looks_of_a_window_are_clustered_anew_for_each_overlap():
-    # Two networks see one object half a box apart: an IoU of 1 / 3.
-    def at(shift: float):
-        box = torch.tensor([[4.0 + shift, 4, 14 + shift, 14]])
-        return lambda windows: [Found(box, torch.tensor([0.8]), torch.tensor([0])) for _ in windows]
-
-    window = BoxWindow((32, 32), threshold=0.5)
-    looks = window.look([at(0), at(5)], torch.zeros(1, 32, 32))
-    truth = Boxes([[6, 4, 17, 14]])
-
-    def clustered(iou: float) -> list[DetectionCase]:
-        found = replace(window, threshold=iou).merge(looks)
-        boxes = Boxes(found.corners.numpy(), found.classes.numpy(), found.scores.numpy())
-        return [DetectionCase(boxes, truth)] * 3
-
-    found = choose(clustered(0.5), CLASSES, clustered=clustered, iou=(0.7,))
-    # At 0.3 they are one box from 6.5 to 16.5, IoU 10 / 11; at 0.4 still two, 8 / 13 and 8 / 13.
-    assert found.rule.clustering == 0.3 and found.trials[2].after == 1
