@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -47,8 +46,7 @@ class Detector(Locator):
         labels: the classes are its ``foreground``.
         preprocessing: how images are brought to the networks' grid.
         finder: turns what a network says into boxes.
-        window: how an image is looked at; where ``keep`` says at which IoU boxes of several looks
-            show one object, that counts.
+        window: how an image is looked at.
         keep: which boxes are kept; ``None``: all.
         channels: names of the input channels, for messages.
         device: ``auto`` takes CUDA where there is one.
@@ -80,9 +78,7 @@ class Detector(Locator):
         self.networks = [one.to(self.device).eval() for one in networks]
         self.labels, self.preprocessing = labels, preprocessing
         self.finder, self.channels = finder, tuple(channels)
-        self.keep = keep or KeepRule()
-        merge = self.keep.clustering
-        self.window = window if merge is None else replace(window, threshold=merge)
+        self.keep, self.window = keep or KeepRule(), window
 
     @classmethod
     def load(

@@ -26,7 +26,6 @@ _FOOTER = """\
 # brought, for which classes it was chosen, and by boxes of which weights.
 """
 _MEANING = {
-    "clustering": "IoU from which boxes of several looks show one object",
     "nms": "IoU with a surer box of its class above which a box goes",
     "min_size": "mm, below which a box goes",
     "score": "from which a box counts as found",
@@ -103,10 +102,8 @@ def _gain(found: KeepFile, step: str, of: str, value: float) -> str:
 
 def _steps(rule: KeepRule) -> Iterator[tuple[str, str, float]]:
     """Yield step, class and value, in the order in which they are taken."""
-    for step in ("clustering", "nms"):
-        value = getattr(rule, step)
-        if value is not None:
-            yield step, "", value
+    if rule.nms is not None:
+        yield "nms", "", rule.nms
     for step in ("min_size", "score"):
         for of, value in getattr(rule, step).items():
             yield step, of, value
@@ -115,10 +112,9 @@ def _steps(rule: KeepRule) -> Iterator[tuple[str, str, float]]:
 def _values(choice: Choice) -> Iterator[str]:
     """Yield the lines of the rule, a value a line; JSON is YAML, whatever a class is called."""
     why = {(trial.step, trial.of): reason(trial, choice) for trial in choice.kept}
-    for step in ("clustering", "nms"):
-        value = getattr(choice.rule, step)
-        said = "" if value is None else f"; {why[step, '']}"
-        yield f"  {step}: {json.dumps(value)}  # {_MEANING[step]}{said}"
+    nms = choice.rule.nms
+    said = "" if nms is None else f"; {why['nms', '']}"
+    yield f"  nms: {json.dumps(nms)}  # {_MEANING['nms']}{said}"
     for step in ("min_size", "score"):
         values = getattr(choice.rule, step)
         yield f"  {step}:{'' if values else ' {}'}  # {_MEANING[step]}"

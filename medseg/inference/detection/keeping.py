@@ -19,8 +19,6 @@ class KeepRule:
     """What is kept, as ``detection.yaml`` writes it.
 
     Attributes:
-        clustering: IoU from which boxes of several looks show one object, for
-            `BoxWindow.threshold`; ``None``: as it is there.
         nms: IoU with a surer box of its class above which a box goes, once all looks are
             clustered; ``None``: none goes.
         min_size: class -> mm, below which a box goes: the geometric mean of its extents, the
@@ -32,16 +30,13 @@ class KeepRule:
         InputError: a value is none of its kind.
     """
 
-    clustering: float | None = None
     nms: float | None = None
     min_size: Mapping[str, float] = field(default_factory=dict)
     score: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("clustering", "nms"):
-            value = getattr(self, name)
-            if value is not None and not 0 < _number(name, value) < 1:
-                raise InputError(f"{name} is an IoU", expected="between 0 and 1", found=f"{value}")
+        if self.nms is not None and not 0 < _number("nms", self.nms) < 1:
+            raise InputError("nms is an IoU", expected="between 0 and 1", found=f"{self.nms}")
         for name in ("min_size", "score"):
             given = getattr(self, name)
             if not isinstance(given, Mapping):
@@ -91,8 +86,6 @@ class KeepRule:
     def in_words(self) -> list[str]:
         """Say each step of the rule."""
         said = []
-        if self.clustering is not None:
-            said.append(f"boxes of several looks are one from an IoU of {self.clustering:g} on")
         if self.nms is not None:
             said.append(f"none that overlaps a surer one by an IoU above {self.nms:g}")
         said += [f"{name} of {mm:g} mm or more" for name, mm in self.min_size.items()]

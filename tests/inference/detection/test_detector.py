@@ -93,11 +93,6 @@ def test_a_recipe_that_says_none_keeps_all_and_whoever_asks_otherwise_counts(run
     assert len(load(run, keep="auto")(SCENE)) == 2
 
 
-def test_the_clustering_that_was_chosen_is_that_of_the_looks(run):
-    assert load(keep(run, "{clustering: 0.45}")).window.threshold == 0.45
-    assert load(run, keep="none").window.threshold == 0.2
-
-
 def test_a_score_of_ones_own_replaces_that_of_the_file(run):
     keep(run, "{nms: 0.3, score: {nodule: 0.9, mass: 0.9}}")
     detector = load(run, score=0.4)

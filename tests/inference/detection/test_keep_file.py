@@ -10,11 +10,11 @@ from medseg.inference.detection.keeping import KeepRule
 from medseg.inference.detection.operating import Operating
 
 CLASSES = ("nodule", "odd: #1 {ü}\u2028")
-RULE = KeepRule(None, 0.3, {"nodule": 3.2}, {"nodule": 1e-05, CLASSES[1]: 0.25})
+RULE = KeepRule(0.3, {"nodule": 3.2}, {"nodule": 1e-05, CLASSES[1]: 0.25})
 CHOICE = Choice(
     RULE,
     (
-        Trial("clustering", "", 0.5, "mAP", 0.8, 0.8001, False),
+        Trial("nms", "", 0.5, "mAP", 0.8, 0.8001, False),
         Trial("nms", "", 0.3, "mAP", 0.8, 0.85, True),
         Trial("min_size", "nodule", 3.2, "mAP", 0.85, 0.86, True),
         Trial("score", "nodule", 1e-05, "F1", 0.3, 0.8, True),
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_and_says_what_each_value_brought(file):
     assert "10 held-out cases of 5 folds" in text
     assert "above which a box goes; mAP 0.8000 -> 0.8500" in text
     assert "F1 0.3000 -> 0.8000; finds 92.5% with 0.375 false positives a case" in text
-    assert "clustering 0.5  # mAP 0.8000 -> 0.8001" in text[text.index("# Tried and left out") :]
+    assert "nms 0.5  # mAP 0.8000 -> 0.8001" in text[text.index("# Tried and left out") :]
 
 
 def test_a_summary_says_each_value_with_its_gain(file):

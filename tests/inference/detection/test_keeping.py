@@ -44,7 +44,7 @@ def test_no_rule_keeps_all_and_no_boxes_stay_none():
 
 
 def test_a_rule_survives_its_plain_form():
-    rule = KeepRule(0.3, None, {"nodule": 3}, {"mass": 0.5})
+    rule = KeepRule(0.3, {"nodule": 3}, {"mass": 0.5})
     assert KeepRule.from_dict(rule.to_dict()) == rule
     assert KeepRule.from_dict({"min_size": None}) == KeepRule()
 
@@ -53,7 +53,7 @@ def test_a_rule_survives_its_plain_form():
     ("state", "said"),
     [
         ({"nms": 1.5}, "nms is an IoU"),
-        ({"clustering": "high"}, "clustering must be a number"),
+        ({"nms": "high"}, "nms must be a number"),
         ({"nms": True}, "nms must be a number"),
         ({"score": 0.5}, "score has a number for each class"),
         ({"score": {"nodule": -1}}, "score must not be negative"),
