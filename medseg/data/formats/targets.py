@@ -70,18 +70,13 @@ def require_objects(cases: Sequence[Case], rule: ObjectRule) -> None:
     empty = [c for c in cases if c.annotation is not None and not c.annotation.objects]
     if rule.empty == "error" and empty:
         file = (empty[0].annotation and empty[0].annotation.file) or empty[0].images[0]
-        raise forgotten([case.id for case in empty], file)
-
-
-def forgotten(ids: Sequence[str], file: Path) -> InputError:
-    """Say that images without objects are taken for ones that nobody annotated."""
-    return InputError(
-        f"{files.count(len(ids), 'image')} without any object",
-        file=file,
-        expected="objects in each image, as the rule says: empty: error",
-        found=files.first_ten(list(ids)),
-        remedy="annotate them; or if nothing is to be found there, say so: empty: negative",
-    )
+        raise InputError(
+            f"{files.count(len(empty), 'image')} without any object",
+            file=file,
+            expected="objects in each image, as the rule says: empty: error",
+            found=files.first_ten([case.id for case in empty]),
+            remedy="annotate them; or if nothing is to be found there, say so: empty: negative",
+        )
 
 
 def settle_classes(

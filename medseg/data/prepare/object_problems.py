@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from medseg.data.case import Dataset
 from medseg.data.formats.files import count
-from medseg.data.formats.targets import forgotten
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
 from medseg.planning.fingerprint import Fingerprint
@@ -25,15 +23,12 @@ def check_objects(fingerprint: Fingerprint, dataset: Dataset) -> None:
 
     Args:
         fingerprint: of ``dataset``.
-        dataset: says what an object is, and what an image without any.
+        dataset: names its folder.
 
     Raises:
         InputErrors: naming every class that no image has an object of.
-        InputError: no image has any; or some have none, and the data set says that these were
-            forgotten.
+        InputError: no image has any.
     """
-    rule = dataset.objects
-    assert rule is not None
     names = LabelScheme.from_dict(fingerprint.labels).foreground
     cases = [case for case in fingerprint.cases if case.objects is not None]
     seen = {int(one[0]) for case in cases for one in case.objects or ()}
@@ -60,10 +55,6 @@ def check_objects(fingerprint: Fingerprint, dataset: Dataset) -> None:
                 for name in absent
             ]
         )
-    empty = [case.id for case in cases if not case.objects]
-    if empty and rule.empty == "error":
-        files = {case.id: case.label for case in dataset.cases}
-        raise forgotten(empty, files.get(empty[0]) or Path(empty[0]))
 
 
 def object_problems(fingerprint: Fingerprint) -> Iterable[str]:

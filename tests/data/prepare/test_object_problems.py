@@ -33,25 +33,19 @@ def fingerprint(*cases: CaseFingerprint) -> Fingerprint:
     return Fingerprint(("red",), SCHEME.to_dict(), cases, (None,))
 
 
-def dataset(*ids: str, empty: str = "negative") -> Dataset:
+def dataset(*ids: str) -> Dataset:
     return Dataset(
         root=Path("data"),
         format="voc",
         channels=("red",),
         labels=SCHEME,
         cases=tuple(Case(i, (Path(f"{i}.png"),)) for i in ids),
-        objects=ObjectRule("boxes", empty=empty),
+        objects=ObjectRule("boxes"),
     )
 
 
 def test_sound_objects_pass_and_an_empty_image_is_a_negative():
     check_objects(fingerprint(CASE, EMPTY), dataset("a", "b"))
-
-
-def test_an_empty_image_was_forgotten_where_the_rule_says_so():
-    with pytest.raises(InputError, match="without any object") as refused:
-        check_objects(fingerprint(CASE, EMPTY), dataset("a", "b", empty="error"))
-    assert "b" in refused.value.found
 
 
 def test_no_object_at_all_is_refused():
