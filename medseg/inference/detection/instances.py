@@ -148,46 +148,55 @@ def _owned(
 
     touching = generate_binary_structure(inside.ndim, connectivity or inside.ndim)
     parts, count = label(inside, structure=touching)
-    held, objects = _claims(parts, count, corners, least=least)
-    owners = np.zeros(inside.shape, dtype=np.int32)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    for number, place in enumerate(find_objects(parts)):
-        here = parts[place] == number + 1
-        sharing = np.flatnonzero(objects == number)
-        if not len(sharing):
-            most = held[number].argmax() if len(corners) else 0
-            if len(corners) and held[number, most] >= _MOST * sizes[number]:
-                owners[place][here] = most + 1
-        elif len(sharing) == 1:
-            owners[place][here] = sharing[0] + 1
-        else:
-            start = np.tile([part.start for part in place], 2)
-            cut = split(here, corners[sharing] - start, heat=None if heat is None else heat[place])
-            owners[place][here] = sharing[cut[here] - 1] + 1
+    claims = _claims(parts, count, corners, least=least)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    owner = np.where(claims.held >= _MOST * sizes, claims.holders + 1, 0).astype(np.int32)
+    claimants = np.flatnonzero(claims.objects)
+    owner[claims.objects[claimants]] = claimants + 1
+    owner[0] = 0
+    owners = owner[parts]
+    shared = np.flatnonzero(np.bincount(claims.objects[claimants]) > 1)
+    places = find_objects(parts) if len(shared) else []
+    for number in shared:
+        place = places[number - 1]
+        here = parts[place] == number
+        sharing = np.flatnonzero(claims.objects == number)
+        start = np.tile([part.start for part in place], 2)
+        cut = split(here, corners[sharing] - start, heat=None if heat is None else heat[place])
+        owners[place][here] = sharing[cut[here] - 1] + 1
     return owners, parts
 
 
-def _claims(
-    parts: np.ndarray, count: int, corners: np.ndarray, *, least: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return voxels of components in boxes ``(components, boxes)``, and each box's object or -1."""
-    from scipy.ndimage import find_objects
+class _Claims(NamedTuple):
+    """What ``N`` boxes hold of ``M`` components, which are numbered from 1.
 
-    held = np.zeros((count, len(corners)), dtype=np.int64)
-    objects = np.full(len(corners), -1)
+    Attributes:
+        objects: ``(N,)``, the component that is each box's object; 0: none is.
+        holders: ``(M + 1,)``, the first of the boxes that hold most of each component.
+        held: ``(M + 1,)``, how many of its voxels that box holds.
+    """
+
+    objects: np.ndarray
+    holders: np.ndarray
+    held: np.ndarray
+
+
+def _claims(parts: np.ndarray, count: int, corners: np.ndarray, *, least: float) -> _Claims:
+    objects = np.zeros(len(corners), dtype=np.int64)
+    holders, held = np.zeros((2, count + 1), dtype=np.int64)
     for number, box in enumerate(corners):
-        seen = parts[voxels_of(box, parts.shape)]
-        if not seen.any():
+        inside = parts[voxels_of(box, parts.shape)]
+        if not inside.any():
             continue
-        held[:, number] = np.bincount(seen.ravel(), minlength=count + 1)[1:]
-        reach = np.zeros(count)
-        for part, place in enumerate(find_objects(seen)):
-            if place is not None:
-                reach[part] = np.prod([one.stop - one.start for one in place]) / seen.size
-        claimed = (held[:, number] > 0) & (reach >= least)
-        if claimed.any():
-            objects[number] = np.where(claimed, held[:, number], 0).argmax()
-    return held, objects
+        # Only the components that the box holds: a mask may have very many specks.
+        seen = of_instances(inside)
+        more = seen.sizes > held[seen.values]
+        held[seen.values[more]], holders[seen.values[more]] = seen.sizes[more], number
+        reach = Boxes(seen.corners).sizes.prod(axis=1) / inside.size
+        claimed = np.flatnonzero(reach >= least)
+        if len(claimed):
+            objects[number] = seen.values[claimed[seen.sizes[claimed].argmax()]]
+    return _Claims(objects, holders, held)
 
 
 def _paint(total: np.ndarray, box: np.ndarray, value: int) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,27 @@ def test_a_speck_that_two_large_boxes_hold_is_not_cut():
     mask[14:16, 14:18] = 1
     found = instances_of(mask, Boxes([[2, 2, 17, 17], [5, 5, 25, 25]], scores=[0.9, 0.5]))
     assert found.sources.tolist() == [1] and (found.map == mask).all()
+
+
+def test_of_very_many_specks_each_goes_to_the_surest_box_around_it():
+    mask = np.zeros((300, 300), dtype=np.uint8)
+    mask[::2, ::2] = 1
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 270, (200, 2))
+    corners = np.hstack([low, low + rng.uniform(10, 30, (200, 2))])
+    tracemalloc.start()
+    found = instances_of(mask, Boxes(corners, scores=np.linspace(1, 0.1, 200)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    specks = np.argwhere(mask)
+    held = (
+        (specks[:, None] + 0.5 > corners[:, :2]) & (specks[:, None] + 0.5 < corners[:, 2:])
+    ).all(axis=2)
+    expected = np.where(held.any(axis=1), held.argmax(axis=1), -1)
+    got = np.append(-1, found.sources)[found.map[tuple(specks.T)]]
+    assert (got == expected).all() and found.pieces == (expected < 0).sum()
+    # A table of specks and boxes would take more.
+    assert peak < len(specks) * len(corners) * 8 / 2
 
 
 def test_classes_do_not_take_from_each_other():
