@@ -10,7 +10,9 @@ import numpy as np
 
 from medseg.errors import InputError
 from medseg.geometry import Grid
-from medseg.geometry.boxes import Boxes, WorldBoxes, from_spheres
+from medseg.geometry.boxes import Boxes, from_spheres
+
+Frame = Literal["voxels", "spheres", "slices"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,9 @@ class Annotation:
 
     Attributes:
         frame: what ``objects`` count in. ``voxels``: corners ``(lo…, hi…)`` in voxel edges of the
-            image as it is read, see `medseg.geometry.boxes`. ``world``: centre and size in mm, RAS,
-            along the scanner's axes. ``spheres``: centre in mm, RAS, and diameter. ``slices``:
-            ``(i0, j0, z0, i1, j1, z1)``, voxel edges within axial slices, and where the centres of
-            the first and the last slice lie in mm, RAS.
+            image as it is read, see `medseg.geometry.boxes`. ``spheres``: centre in mm, RAS, and
+            diameter. ``slices``: ``(i0, j0, z0, i1, j1, z1)``, voxel edges within axial slices, and
+            where the centres of the first and the last slice lie in mm, RAS.
         objects: the numbers of each.
         classes: what each is: an index into the data set's foreground classes.
         file: where they were written, for messages.
@@ -32,7 +33,7 @@ class Annotation:
             readers disagree about): it counts in no score.
     """
 
-    frame: Literal["voxels", "world", "spheres", "slices"]
+    frame: Frame
     objects: tuple[tuple[float, ...], ...] = ()
     classes: tuple[int, ...] = ()
     file: Path | None = None
@@ -53,7 +54,7 @@ class Annotation:
 
     def _corners(self, objects: tuple[tuple[float, ...], ...], grid: Grid) -> np.ndarray:
         n = grid.ndim
-        width = {"voxels": 2 * n, "world": 2 * n, "spheres": n + 1, "slices": 6}[self.frame]
+        width = {"voxels": 2 * n, "spheres": n + 1, "slices": 6}[self.frame]
         odd = next((numbers for numbers in objects if len(numbers) != width), None)
         if odd is not None or (self.frame == "slices" and n != 3):
             raise InputError(
@@ -67,10 +68,7 @@ class Annotation:
             return numbers
         if self.frame == "slices":
             return self._of_slices(numbers, grid)
-        if self.frame == "spheres":
-            return from_spheres(numbers[:, :n], numbers[:, n], grid)
-        world = WorldBoxes(numbers[:, :n], numbers[:, n:], np.eye(n), np.zeros(len(numbers)))
-        return Boxes.from_world(world, grid).corners
+        return from_spheres(numbers[:, :n], numbers[:, n], grid)
 
     def _of_slices(self, numbers: np.ndarray, grid: Grid) -> np.ndarray:
         """Number the slices by where they lie: their centres at k, from edge k to k + 1."""

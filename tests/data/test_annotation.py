@@ -17,18 +17,13 @@ def test_boxes_in_voxels_are_taken_as_they_are():
     assert found.corners.tolist() == [[1, 2, 3, 4, 5, 6]] and found.classes.tolist() == [1]
 
 
-def test_boxes_in_the_world_find_their_voxels():
-    # Voxel (2, 4, 1) is centred at (5, -1, 4) mm.
-    found = Annotation("world", ((5, -1, 4, 2, 1, 4),), (0,)).boxes(grid())
-    assert np.allclose(found.corners, [[2, 4, 1, 3, 5, 2]])
-
-
 def test_a_sphere_is_as_wide_as_its_diameter_along_every_axis():
+    # Voxel (2, 4, 1) is centred at (5, -1, 4) mm.
     found = Annotation("spheres", ((5, -1, 4, 8),), (0,)).boxes(grid())
     assert np.allclose(found.sizes, [[4, 8, 2]]) and np.allclose(found.centres, [[2.5, 4.5, 1.5]])
 
 
-@pytest.mark.parametrize("frame", ["voxels", "world", "spheres", "slices"])
+@pytest.mark.parametrize("frame", ["voxels", "spheres", "slices"])
 def test_an_image_without_objects_has_no_boxes(frame):
     assert Annotation(frame).boxes(grid()).corners.shape == (0, 6)
 

@@ -30,11 +30,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medseg.data.annotation import Frame
 from medseg.data.case import Case
 from medseg.data.formats import echonet, files, luna16, series
 from medseg.data.formats.box_columns import Columns, columns_of, looks_like_boxlist
 from medseg.data.formats.channels import rename
-from medseg.data.formats.drawn import Drawn, Frame, gather, numbered, require_sound
+from medseg.data.formats.drawn import Drawn, gather, numbered, require_sound
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.peek import picture_channels

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from medseg.data.annotation import Annotation
+from medseg.data.annotation import Annotation, Frame
 from medseg.data.formats import files
 from medseg.errors import InputError
-
-Frame = Literal["voxels", "world", "spheres", "slices"]
 
 
 class Drawn(NamedTuple):
@@ -88,10 +86,11 @@ def part_notes(missing: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def _require_size(one: Drawn, frame: Frame, file: Path) -> None:
-    half = len(one.numbers) // 2
-    lower, upper = one.numbers[:half], one.numbers[half:]
-    sizes = one.numbers[-1:] if frame == "spheres" else upper
-    if frame in ("voxels", "slices"):
+    if frame == "spheres":
+        sizes = one.numbers[-1:]
+    else:
+        half = len(one.numbers) // 2
+        lower, upper = one.numbers[:half], one.numbers[half:]
         sizes = tuple(b - a for a, b in zip(lower, upper, strict=True))
         sizes = sizes[:2] if frame == "slices" else sizes  # z0 = z1: one slice
     if any(size < 0 for size in sizes):

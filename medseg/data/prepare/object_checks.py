@@ -149,7 +149,7 @@ def check_frames(
         InputError: so many lie outside.
     """
     cases = [c for c in dataset.cases if c.annotation and c.annotation.objects]
-    cases = [c for c in cases if c.annotation and c.annotation.frame in ("world", "spheres")]
+    cases = [c for c in cases if c.annotation and c.annotation.frame == "spheres"]
     total = inside = mirrored = 0
     for case in cases[:most]:
         assert case.annotation is not None

@@ -21,7 +21,7 @@ FILE = Path("a.json")
         ("spheres", (0, 0, 0, 0), "no size"),
         ("spheres", (0, 0, 0, -3), "negative size"),
         ("spheres", (0, 0, float("inf"), 3), "no finite number"),
-        ("world", (0, 0, 0, 1, 0, 1), "no size"),
+        ("voxels", (0, 0, 0, 1, 0, 1), "no size"),
         ("slices", (4, 0, 10.0, 2, 3, 10.0), "swapped"),
     ],
 )
