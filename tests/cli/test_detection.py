@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from medseg.inference.detection import Detections, Detector
+from medseg.inference.detection import Detector
+from medseg.inference.detection.found_file import read_boxes
 
 RECIPE = """\
 task: detection
@@ -47,7 +48,7 @@ def test_a_run_plans_trains_finds_and_scores(cli, recipe, here, phantom, network
     options = ["--instances"] if network == "retina_unet" else []
     code, _, err = cli("predict", run, image, "-o", "boxes", "--device", "cpu", *options)
     assert code == 0, err
-    written = Detections.load(here / "boxes" / image.name.replace(".nii.gz", ".json"))
+    written = read_boxes(here / "boxes" / image.name.replace(".nii.gz", ".json"))
     found = Detector.load(run, device="cpu")(image)
     assert np.allclose(found.boxes.corners, written.boxes.corners, atol=1e-3)
     assert found.boxes.corners.shape[1] == 6

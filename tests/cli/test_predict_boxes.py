@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg.inference.detection.result import Detections
+from medseg.inference.detection.found_file import read_boxes
 from tests.checkpoints import make_plan as plan_of_masks
 from tests.checkpoints import make_record, write
 from tests.detectors import corners_of, save_run, save_scan, save_series, scene
@@ -48,7 +48,7 @@ def test_every_image_has_its_boxes_in_each_form(predict, run, scans, here):
     assert code == 0, err
     assert "4 nodule, 2 mass" in out and "2 cases" in out
     assert names(here / "out") == [*OF_A, *(name.replace("a", "b", 1) for name in OF_A)]
-    found = Detections.load(here / "out" / "a.json")
+    found = read_boxes(here / "out" / "a.json")
     assert corners_of(found.boxes) == BOXES
     numbered = np.asarray(nib.load(here / "out" / "a_boxes.nii.gz").dataobj)
     assert ((numbered > 0) == (SCENE > 0)).all()
@@ -105,7 +105,7 @@ def test_runs_are_joined(predict, run, scans, here):
     other = save_run(here / "blind", 0.0)
     code, _, err = predict(run, scans / "a.nii.gz", "-o", "out", "--with", other)
     assert code == 0, err
-    scores = Detections.load(here / "out" / "a.json").scores
+    scores = read_boxes(here / "out" / "a.json").scores
     assert np.allclose(sorted(scores), [0.25, 0.5, 0.5], atol=1e-3)
     code, _, err = predict(run, scans, "-o", "twice", "--with", run)
     assert code == 2 and "averaged twice" in err
@@ -168,7 +168,7 @@ def test_dicom_series_get_a_report_that_can_be_read(predict, run, here):
     assert "2 nodule, 2 mass" in out
     document = srread(here / "out" / "p1.dcm")
     groups = document.content.get_volumetric_roi_measurement_groups()
-    found = Detections.load(here / "out" / "p1.json")
+    found = read_boxes(here / "out" / "p1.json")
     assert document.StudyInstanceUID == "1.2.4" and len(groups) == len(found) == 2
     for group, centre in zip(groups, found.to_world().centres, strict=True):
         surface, _ = group.roi

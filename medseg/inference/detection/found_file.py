@@ -27,7 +27,7 @@ def is_boxes(path: Path) -> bool:
     return isinstance(content, dict) and "objects" in content and "grid" in content
 
 
-def read_boxes(path: Path, *, classes: Sequence[str] | None = None) -> Detections:
+def read_boxes(path: Path | str, *, classes: Sequence[str] | None = None) -> Detections:
     """Read what was found in one image.
 
     Args:
@@ -38,6 +38,7 @@ def read_boxes(path: Path, *, classes: Sequence[str] | None = None) -> Detection
         InputError: the file cannot be read, or is none; a number is not finite, corners are
             swapped, a box has another number of axes than the image; or a class is unknown.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         _check_classes(path, content, classes)

@@ -119,10 +119,5 @@ class Detections:
         return cls(boxes, grid, classes)
 
     def save(self, path: Path | str, *, pixels: bool = False) -> None:
-        """Write `to_dict` as JSON; raises as it does."""
+        """Write `to_dict` as JSON, for `read_boxes`; raises as `to_dict` does."""
         write_text(Path(path), json.dumps(self.to_dict(pixels=pixels), indent=1) + "\n")
-
-    @classmethod
-    def load(cls, path: Path | str) -> Detections:
-        """Read what `save` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text()))

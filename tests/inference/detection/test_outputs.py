@@ -12,6 +12,7 @@ from medseg.data.prepare.raw import load
 from medseg.errors import InputError
 from medseg.geometry.boxes import Boxes
 from medseg.inference.detection import outputs
+from medseg.inference.detection.found_file import read_boxes
 from medseg.inference.detection.outlines import Outlined, outlined
 from medseg.inference.detection.outputs import save_outputs
 from medseg.inference.detection.result import Detections
@@ -59,7 +60,7 @@ def test_boxes_of_a_picture_are_also_said_in_pixels(tmp_path):
     # Rows come first in voxels, x runs along the columns.
     assert one["voxels"] == {"lower": [2, 3], "upper": [6, 9]}
     assert one["pixels"] == {"x": 3, "y": 2, "width": 6, "height": 4}
-    back = Detections.load(tmp_path / "out" / "cells.json")
+    back = read_boxes(tmp_path / "out" / "cells.json")
     assert back.boxes.corners.tolist() == [[2, 3, 6, 9]]
 
 

@@ -9,6 +9,7 @@ from medseg.errors import InputError
 from medseg.geometry import Grid
 from medseg.geometry.boxes import Boxes
 from medseg.geometry.objects_in_masks import of_instances
+from medseg.inference.detection.found_file import read_boxes
 from medseg.inference.detection.label_map import label_map
 from medseg.inference.detection.result import Detections
 from medseg.inference.detection.slicer import markups, save_markups
@@ -32,7 +33,7 @@ def found(grid: Grid | None = None) -> Detections:
 
 def test_a_file_gives_back_what_was_written(tmp_path):
     found().save(tmp_path / "one.json")
-    back = Detections.load(tmp_path / "one.json")
+    back = read_boxes(tmp_path / "one.json")
     assert np.array_equal(back.boxes.corners, found().boxes.corners)
     assert back.names == ["mass", "nodule"] and back.scores.tolist() == [0.9, 0.25]
     assert back.grid == found().grid and list(back.classes) == list(NAMES)
@@ -104,5 +105,5 @@ def test_a_box_smaller_than_a_voxel_is_still_one():
 def test_nothing_found_is_a_result_too(tmp_path, shape):
     nothing = Detections(Boxes.none(len(shape)), Grid.from_spacing(shape), NAMES)
     nothing.save(tmp_path / "none.json")
-    assert len(Detections.load(tmp_path / "none.json")) == 0
+    assert len(read_boxes(tmp_path / "none.json")) == 0
     assert not label_map(nothing).any() and label_map(nothing).shape == shape
