@@ -113,6 +113,8 @@ def build_plan(
         reasons["patch_size"] += f"; {network.name} reads {around} voxels more on each side"
     for key, name in _unused(recipe).items():
         reasons[key] += f"; {name} takes no notice of it"
+    if network.name == "centre_net" and len(planned.plan.levels) > 1:
+        reasons["levels"] += f"; {network.name} looks at the first alone"
     return replace(planned, reasons=reasons)
 
 

@@ -32,8 +32,8 @@ def fingerprint(**changes: object) -> Fingerprint:
     return Fingerprint(("MRI",), LABELS, (replace(CASE, **changes),) * 20, (STATS,))
 
 
-def planned(text: str = "", found: Fingerprint | None = None, **options):
-    recipe = load_text("task: detection\nnetwork: retina_unet\n" + text)
+def planned(text: str = "", found: Fingerprint | None = None, network="retina_unet", **options):
+    recipe = load_text(f"task: detection\nnetwork: {network}\n" + text)
     return build.build_plan(recipe, found or fingerprint(), **options)
 
 
@@ -44,6 +44,15 @@ def test_a_detection_has_levels_anchors_and_overlap_with_their_reasons():
     assert len(plan.anchors) == len(plan.levels)
     assert {"levels", "anchors", "overlap"} <= set(made.reasons)
     assert Plan.from_dict(plan.to_dict()) == plan
+
+
+@pytest.mark.parametrize(
+    ("network", "levels", "said"),
+    [("retina_net", [1, 2], False), ("centre_net", [1], False), ("centre_net", [1, 2], True)],
+)
+def test_levels_that_a_network_does_not_look_at_are_said(network, levels, said):
+    reason = planned(network=network, edits={"levels": levels}).reasons["levels"]
+    assert ("centre_net looks at the first alone" in reason) == said
 
 
 def test_small_objects_leave_the_spacing_to_the_data():
