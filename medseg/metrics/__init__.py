@@ -7,7 +7,6 @@ from medseg.metrics.average_precision import (
     mean_average_precision,
 )
 from medseg.metrics.bootstrap import bootstrap_interval
-from medseg.metrics.box_iou import box_iou
 from medseg.metrics.compare import compare_metrics
 from medseg.metrics.compare_detections import compare_detections
 from medseg.metrics.confusion import Confusion, confusion
@@ -37,7 +36,6 @@ __all__ = [
     "Panoptic",
     "average_precision",
     "bootstrap_interval",
-    "box_iou",
     "compare_detections",
     "compare_metrics",
     "compare_paired",

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from medseg.geometry.box_iou import box_diameters, box_iou
 from medseg.geometry.boxes import Boxes
-from medseg.metrics.box_iou import box_diameters, box_iou
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,7 +109,7 @@ def match_by_iou(
     box on one object. An ignored object excuses one prediction, a crowd any number.
 
     Args:
-        overlap: IoU ``(P, R)``, see `medseg.metrics.box_iou`.
+        overlap: IoU ``(P, R)``, see `medseg.geometry.box_iou`.
         scores: ``(P,)``.
         threshold: smallest IoU of a hit.
         ignored: bool ``(R,)``.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medseg.geometry.box_iou import box_iou
 from medseg.geometry.boxes import Boxes
-from medseg.metrics.box_iou import box_iou
 from medseg.tracking.box_pictures import BoxPicture, Rectangle, rectangles
 from medseg.tracking.overlays import enlarged, in_grey, upright
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from medseg.geometry.box_iou import box_iou
 from medseg.geometry.boxes import Boxes, to_coco
 from medseg.metrics import (
     COCO_IOU,
@@ -13,7 +14,6 @@ from medseg.metrics import (
     DetectionCase,
     IouHit,
     average_precision,
-    box_iou,
     mean_average_precision,
 )
 from medseg.metrics.average_precision import weighted_precision

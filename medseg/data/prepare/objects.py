@@ -14,11 +14,11 @@ from medseg.data.prepare.object_checks import Checked, check_boxes
 from medseg.data.prepare.reading import label_volume, load_mask
 from medseg.errors import InputError
 from medseg.geometry import Grid
+from medseg.geometry.box_iou import box_iou
 from medseg.geometry.boxes import Boxes
 from medseg.geometry.ellipsoids import ellipsoid_distance
 from medseg.geometry.objects_in_masks import Instances, of_components
 from medseg.labels import IGNORED, LabelScheme
-from medseg.metrics.box_iou import box_iou
 from medseg.objects import IGNORED_OBJECT, ObjectRule
 
 

@@ -15,10 +15,10 @@ from medseg.data.prepare.dicom import slices_of
 from medseg.data.prepare.itk import LPS_TO_RAS
 from medseg.errors import InputError
 from medseg.geometry import Grid
+from medseg.geometry.box_iou import box_diameters
 from medseg.geometry.boxes import WorldBoxes
 from medseg.inference.detection.dicom_codes import SCHEME, code_of, private
 from medseg.inference.detection.result import Detections
-from medseg.metrics.box_iou import box_diameters
 
 if TYPE_CHECKING:
     from highdicom.sr import Comprehensive3DSR
@@ -50,7 +50,7 @@ def report(
     """Describe what was found in a DICOM series as a Comprehensive 3D SR of template TID 1500.
 
     Each object is a measurement group: where it is (SCOORD3D: mm, LPS, in the series' frame of
-    reference), what it is, its diameter in mm (as `medseg.metrics.box_iou.box_diameters`) and how
+    reference), what it is, its diameter in mm (as `medseg.geometry.box_iou.box_diameters`) and how
     sure the network is ("Certainty of Finding", score · 100 %). Where nothing was found, a group
     for each class says so. The report is preliminary and unverified.
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.geometry.box_iou import box_diameters
 from medseg.geometry.boxes import Boxes
-from medseg.metrics.box_iou import box_diameters
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from medseg.geometry.box_iou import box_diameters, box_iou
 from medseg.geometry.box_overlap import iou as torch_iou
-from medseg.metrics import box_iou
-from medseg.metrics.box_iou import box_diameters
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

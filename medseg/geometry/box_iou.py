@@ -1,4 +1,4 @@
-"""How much boxes overlap, in NumPy: for scoring what `medseg.geometry.box_overlap` trains."""
+"""How large boxes are, and how much they overlap, in NumPy; in torch: `box_overlap`."""
 
 from __future__ import annotations
 
