@@ -69,7 +69,8 @@ def gains(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
 def run(job: Job, found: Mapping[str, Path], cases: Callable[[], Cases]) -> None:
     """Choose at the end of a cross-validation, unless the recipe or a person has chosen.
 
-    Where no held-out case has an object, nothing can be chosen, and this is said.
+    Where no held-out case has an object, nothing can be chosen: this is said, and what was chosen
+    by other boxes is removed.
 
     Args:
         job: the recipe at work.
@@ -97,19 +98,31 @@ def _choose(job: Job, found: Mapping[str, Path], cases: Cases) -> None:
     run, classes = job.folder.path, job.dataset.labels.foreground
     folds = [fold for fold, ids in held_out(run).items() if any(i in cases for i in ids)]
     hit = count_hits.hit_of(job.recipe.detection.hit)
+    target = job.folder / NAME
     with job.report.progress("postprocess"):
-        choice = choosing.choose(list(cases.values()), classes, hit=hit)
+        try:
+            choice = choosing.choose(list(cases.values()), classes, hit=hit)
+        except choosing.NothingToChooseBy:
+            _remove_older(job, target)
+            raise
     of = f"{len(cases)} held-out cases of " + (
         "one fold" if len(folds) == 1 else f"{len(folds)} folds"
     )
     networks = stale.networks(stale.of_folds(run, folds))
-    target = job.folder / NAME
     write_text(target, to_text(choice, classes, cases=of, networks=networks))
     job.folder.record(_STAGE, _inputs(job, found))
     plan_boxes.refresh(run)
     _show(job.report, target, of)
     if len(folds) == 1:
         job.report.say("  one fold alone; all of them choose more surely: medseg run --each-fold")
+
+
+def _remove_older(job: Job, target: Path) -> None:
+    """Remove what other boxes chose, or predictions would follow it; a person's own stays."""
+    if target.is_file() and not _edited(target):
+        target.unlink()
+        plan_boxes.refresh(job.folder.path)
+        job.report.warn(f"{target} was chosen by other boxes and is removed: all are kept")
 
 
 def _inputs(job: Job, found: Mapping[str, Path]) -> str:
