@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medseg.data.feed.augment.warp import Warp
 from medseg.errors import InputError
 from medseg.geometry.boxes import Boxes
 from medseg.objects import IGNORED_OBJECT
+
+if TYPE_CHECKING:
+    # Transforms import this module, whichever of the two is imported first.
+    from medseg.data.feed.augment.warp import Warp
 
 
 def shift_boxes(boxes: Boxes, start: Sequence[int]) -> Boxes:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,3 +163,9 @@ def test_training_batches_hold_what_is_seen_in_the_patch():
     for boxes in done.boxes:
         assert (boxes.lower >= 0).all() and (boxes.upper <= 24).all()
         assert (boxes.sizes > 0).all()
+
+
+def test_nothing_has_to_be_imported_before_it():
+    """Transforms move boxes, and boxes know what a transform is."""
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", "import medseg.data.feed.boxes"], cwd=root, check=True)
