@@ -145,22 +145,13 @@ def test_slices_stay_apart_where_no_kernel_looks_across():
     assert not torch.equal(before[..., 2], after[..., 2])
 
 
-class Levels(nn.Module):
-    """Our pyramid as MONAI wants it."""
-
-    def __init__(self, network, channels):
-        super().__init__()
-        self.network, self.out_channels = network, channels
-
-    def forward(self, x):
-        return self.network.features_of(x)
-
-
 @pytest.mark.parametrize("dims", [2, 3])
 def test_with_its_weights_monais_retina_net_says_the_same(dims):
     theirs = pytest.importorskip("monai.apps.detection.networks.retinanet_network")
+    from tests.benchmarks.monai_detector import Levels
+
     ours = build("retina_net", dims, head_convs=4)
-    other = theirs.RetinaNet(dims, 2, 3, Levels(ours, 16), size_divisible=8)
+    other = theirs.RetinaNet(dims, 2, 3, Levels(ours.pyramid, 16), size_divisible=8)
     for head, conv, last in (
         (ours.heads.classes, other.classification_head.conv, other.classification_head.cls_logits),
         (ours.heads.boxes, other.regression_head.conv, other.regression_head.bbox_reg),
