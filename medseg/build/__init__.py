@@ -16,6 +16,7 @@ from medseg.build.dataset import build_dataset, format_options, plain
 from medseg.build.detector import painted_masks
 from medseg.build.device import check_device
 from medseg.build.feed import build_data
+from medseg.build.network import network_arguments, plan_numbers
 from medseg.build.plan import (
     build_plan,
     modalities,
@@ -25,7 +26,7 @@ from medseg.build.plan import (
     sized_by_clock,
 )
 from medseg.build.postprocessing import build_postprocessing
-from medseg.build.task import build_network, build_task, network_arguments, network_classes
+from medseg.build.task import build_network, build_task
 from medseg.build.trainer import build_loggers, build_trainer, seed_everything
 from medseg.build.transfer import check as check_transfer
 from medseg.build.transfer import inheritance, plan_values, with_inherited
@@ -53,10 +54,10 @@ __all__ = [
     "is_to_be_written",
     "modalities",
     "network_arguments",
-    "network_classes",
     "other_network",
     "painted_masks",
     "plain",
+    "plan_numbers",
     "plan_overrides",
     "plan_values",
     "preset",

@@ -9,11 +9,11 @@ from medseg.build import cascade
 from medseg.build.dataset import plain
 from medseg.build.detector import build_detection_task
 from medseg.build.device import training_device
+from medseg.build.network import network_arguments, plan_numbers
 from medseg.build.postprocessing import build_postprocessing
 from medseg.build.training_parts import description, training_parts
 from medseg.build.transfer import prepare
 from medseg.data.case import Dataset
-from medseg.labels import LabelScheme
 from medseg.planning.plan import Plan
 from medseg.recipe import Recipe
 
@@ -85,21 +85,11 @@ def build_network(
 
     component = recipe.network
     cls = registry.resolve(component.name, trust=trust)
-    channels = cascade.input_channels(recipe, plan, dataset.labels)
-    labels = dataset.labels
     arguments = registry.plan_arguments(
         component.name,
         cls,
-        spatial_dims=plan.spatial_dims,
-        in_channels=channels * (2 * plan.neighbours + 1),
-        num_classes=network_classes(recipe, labels),
-        patch_size=plan.patch_size,
-        strides=plan.strides,
-        kernels=plan.kernels,
-        features=plan.features,
-        levels=plan.levels,
-        num_anchors=len(plan.anchors[0]) if plan.anchors else 0,
-        arguments=network_arguments(recipe, labels),
+        **vars(plan_numbers(recipe, plan, dataset.labels)),
+        arguments=network_arguments(recipe, dataset.labels),
     )
     record = registry.record(component.name, arguments)
     if plan.neighbours and plan.slice_axis is not None:
@@ -108,22 +98,9 @@ def build_network(
     if component.home != "medseg" and recipe.task != "detection":
         probe(
             network,
-            in_channels=channels,
+            in_channels=cascade.input_channels(recipe, plan, dataset.labels),
             num_classes=dataset.labels.num_outputs,
             size=plan.patch_size,
         )
     prepare(network, recipe)
     return network, record
-
-
-def network_classes(recipe: Recipe, labels: LabelScheme) -> int:
-    """Count the classes that a network tells apart: of objects there is no background."""
-    return len(labels.foreground) if recipe.task == "detection" else labels.num_outputs
-
-
-def network_arguments(recipe: Recipe, labels: LabelScheme) -> dict[str, Any]:
-    """Return what the recipe gives its network, and what of it follows from the labels."""
-    given = dict(recipe.network.arguments)
-    if recipe.network.name == "retina_unet":
-        given["segmentation_classes"] = labels.num_outputs
-    return given

@@ -116,21 +116,10 @@ def of_recipe(job: Job) -> Anatomy:
     known = inspect.read(job.folder / "fingerprint.json")
     assert known is not None  # a plan was made of it
     labels = LabelScheme.from_dict(known.labels)
-    numbers = wiring.PlanNumbers(
-        spatial_dims=found.spatial_dims,
-        in_channels=build.input_channels(job.recipe, found, labels),
-        num_classes=build.network_classes(job.recipe, labels),
-        patch_size=found.patch_size,
-        strides=found.strides,
-        kernels=found.kernels,
-        features=found.features,
-        levels=found.levels,
-        num_anchors=len(found.anchors[0]) if found.anchors else 0,
-    )
     network = job.recipe.network
     return _built(
         network.name,
-        numbers,
+        build.plan_numbers(job.recipe, found, labels),
         build.network_arguments(job.recipe, labels),
         spacing=found.preprocessing.spacing,
         trust=job.trust,

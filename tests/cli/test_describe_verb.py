@@ -121,6 +121,11 @@ def test_a_recipe_is_planned_and_described_in_mm(cli_json, recipe, here):
     assert not (here / "runs" / "tiny" / "cache").exists()
 
 
+def test_neighbouring_slices_are_channels_of_the_network_that_is_described(cli_json, recipe):
+    words = ["plan.configuration=2d", "plan.patch_size=[16,16,1]", "plan.neighbours=2"]
+    assert cli_json("describe", recipe, *words)["input"] == [5, 16, 16, 1]
+
+
 def test_a_run_is_described_without_its_data(cli, cli_json, recipe, phantom, here):
     copy = here / "copy"
     shutil.copytree(phantom, copy)
