@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from medseg.build.needs import needs_of
+from medseg.build.network import network_arguments, plan_numbers
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
 from medseg.networks.topology import counts_per_stage, published_blocks
 from medseg.planning.cost import Speed, convolutions, step_flops
 from medseg.planning.fast import Rung, at, climb
@@ -21,16 +22,15 @@ _BY_ARITHMETIC = ("unet", "residual_unet")
 
 
 def by_clock(
-    recipe: Recipe, make: Callable[..., Planned], speed: Speed, *, num_classes: int, guide: int = 0
+    recipe: Recipe, make: Callable[..., Planned], speed: Speed, labels: LabelScheme
 ) -> Planned:
     """Plan with the rung of the fast preset that suits ``trainer.budget``.
 
     Args:
         recipe: network and budget.
-        make: makes the plan of a ``preset``.
+        make: makes the plan of a ``preset``, with all that the network depends on.
         speed: of the device.
-        num_classes: outputs of the network.
-        guide: channels that an earlier stage adds to the image's.
+        labels: of the data set.
     """
     budget = float(recipe.trainer.budget or 0)
 
@@ -40,8 +40,7 @@ def by_clock(
 
     @cache
     def seconds(rung: Rung) -> float:
-        plan = planned(rung).plan
-        return step_seconds(recipe, plan, speed, num_classes=num_classes, guide=guide)
+        return step_seconds(recipe, planned(rung).plan, speed, labels)
 
     rung, steps = climb(seconds, budget)
     found = planned(rung)
@@ -50,29 +49,32 @@ def by_clock(
     return replace(found, reasons=reasons)
 
 
-def step_seconds(
-    recipe: Recipe, plan: Plan, speed: Speed, *, num_classes: int, guide: int = 0
-) -> float:
+def step_seconds(recipe: Recipe, plan: Plan, speed: Speed, labels: LabelScheme) -> float:
     """Foretell the seconds of a step from what the recipe's network computes.
 
     What a network reads around its patch counts as part of the patch. Of the plain and the residual
     U-Net arithmetic says it; of other networks of ours and of MONAI's it is counted on one without
-    weights; those that need trust count as a plain U-Net.
+    weights, of a detector with the levels and anchors of the plan; those that need trust count as a
+    plain U-Net.
+
+    Args:
+        recipe: names the network.
+        plan: as the network will be built from it.
+        speed: of the device.
+        labels: of the data set.
     """
     name = recipe.network.name
     # Neighbouring slices are channels of the first convolution, and nothing after it.
     read = needs_of(recipe, replace(plan, neighbours=0)).input_size(plan.patch_size)
-    channels = (len(plan.preprocessing.normalisation) + guide) * (2 * plan.neighbours + 1)
-    options = {"in_channels": channels, "num_classes": num_classes}
     if name not in _BY_ARITHMETIC and ":" not in name:
-        flops, values = _counted(recipe, plan, read, **options)
+        flops, values = _counted(recipe, plan, read, labels)
     else:
-        flops, values = _by_arithmetic(recipe, plan, read, **options)
+        flops, values = _by_arithmetic(recipe, plan, read, labels)
     return speed.seconds(plan.batch_size * flops, plan.batch_size * values)
 
 
 def _by_arithmetic(
-    recipe: Recipe, plan: Plan, read: Sequence[int], *, in_channels: int, num_classes: int
+    recipe: Recipe, plan: Plan, read: Sequence[int], labels: LabelScheme
 ) -> tuple[int, int]:
     """Return the operations and the values of a patch in a U-Net, plain or residual."""
     stages = len(plan.features)
@@ -89,45 +91,40 @@ def _by_arithmetic(
         plan.strides,
         plan.kernels,
         plan.features,
-        in_channels=in_channels,
-        num_classes=num_classes,
+        in_channels=plan_numbers(recipe, plan, labels).in_channels,
+        num_classes=labels.num_outputs,
         blocks=blocks,
     )
     shape = (read, plan.strides, plan.features)
     values = (
-        plain_activations(*shape, num_classes=num_classes)
+        plain_activations(*shape, num_classes=labels.num_outputs)
         if blocks is None
-        else residual_activations(*shape, blocks=blocks, num_classes=num_classes)
+        else residual_activations(*shape, blocks=blocks, num_classes=labels.num_outputs)
     )
     return step_flops(network, batch_size=1), values
 
 
 def _counted(
-    recipe: Recipe, plan: Plan, read: Sequence[int], *, in_channels: int, num_classes: int
+    recipe: Recipe, plan: Plan, read: Sequence[int], labels: LabelScheme
 ) -> tuple[int, int]:
     """Return the same of any network of ours or of MONAI's."""
     from medseg.networks import registry
     from medseg.networks.workload import workload
 
     name = recipe.network.name
-    options: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes}
+    numbers = plan_numbers(recipe, plan, labels)
     try:
         arguments = registry.plan_arguments(
             name,
             registry.resolve(name),
-            spatial_dims=plan.spatial_dims,
-            patch_size=plan.patch_size,
-            strides=plan.strides,
-            kernels=plan.kernels,
-            features=plan.features,
-            arguments=recipe.network.arguments,
-            **options,
+            **vars(numbers),
+            arguments=network_arguments(recipe, labels),
         )
-        return workload(name, arguments, in_channels=in_channels, size=read)
+        return workload(name, arguments, in_channels=numbers.in_channels, size=read)
     except (InputError, NotImplementedError, RuntimeError):
         # One of MONAI's looks at values, of which there are none here. What is wrong with a network
         # is said, with its place, by who builds it.
-        return _by_arithmetic(recipe, plan, read, **options)
+        return _by_arithmetic(recipe, plan, read, labels)
 
 
 def _rounded(steps: int) -> int:

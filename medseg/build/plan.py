@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medseg.build import anchors
-from medseg.build.cascade import guidance_of
 from medseg.build.clocked import by_clock
 from medseg.build.needs import needs_of
 from medseg.build.transfer import plan_values
@@ -84,20 +83,12 @@ def build_plan(
         if coarser:
             overrides["spacing"] = coarser[0]
         make = partial(make, overrides=overrides)
+        if finds:
+            make = partial(_with_boxes, make, recipe, fingerprint, fixed)
         if speed is not None and sized_by_clock(recipe, {**theirs, **(edits or {})}):
-            labels = LabelScheme.from_dict(fingerprint.labels)
-            guidance = guidance_of(recipe, labels)
-            planned = by_clock(
-                recipe,
-                make,
-                speed,
-                num_classes=labels.num_outputs,
-                guide=guidance.channels if guidance else 0,
-            )
+            planned = by_clock(recipe, make, speed, LabelScheme.from_dict(fingerprint.labels))
         else:
             planned = make(preset=preset(recipe))
-        if finds:
-            planned = anchors.with_anchors(recipe, planned, fingerprint, fixed)
     except InputError as error:
         error.file = error.file or (file if edits else recipe.at("plan"))
         raise
@@ -145,6 +136,17 @@ def _with_room(recipe: Recipe, fingerprint: Fingerprint, **options: Any) -> Plan
     if context == most.context:
         return planned
     return plan(fingerprint, needs=replace(most, context=context), **options)
+
+
+def _with_boxes(
+    make: Callable[..., Planned],
+    recipe: Recipe,
+    fingerprint: Fingerprint,
+    edits: Mapping[str, Any],
+    **options: Any,
+) -> Planned:
+    """Plan with levels and anchors, which the cost of a step depends on."""
+    return anchors.with_anchors(recipe, make(**options), fingerprint, edits)
 
 
 def _refuse_patch(recipe: Recipe, plan: Plan, wanted: NetworkNeeds) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from medseg.detection.output import DetectionOutput
 from medseg.networks.outputs import as_heads
 from medseg.networks.registry import create
 
@@ -51,6 +52,14 @@ def workload(
             module.register_forward_hook(count)
     image = torch.empty(1, in_channels, *size, device="meta")
     with FlopCounterMode(display=False) as counter:
-        heads = as_heads(network(image), spatial_dims=len(size))
-        torch.stack([head.sum() for head in heads]).sum().backward()
+        outputs = _outputs(network(image), spatial_dims=len(size))
+        torch.stack([output.sum() for output in outputs]).sum().backward()
     return Workload(counter.get_total_flops(), values)
+
+
+def _outputs(output: Any, *, spatial_dims: int) -> list[Tensor]:
+    """List all that a loss looks at."""
+    if not isinstance(output, DetectionOutput):
+        return as_heads(output, spatial_dims=spatial_dims)
+    segmentation = [] if output.segmentation is None else [output.segmentation]
+    return [*output.class_logits, *output.box_deltas, *segmentation]

@@ -73,7 +73,8 @@ def test_a_step_costs_what_is_read_and_not_only_what_is_segmented(tmp_path):
     image = torch.zeros(PLAN.batch_size, 1, 28, 36, 28)
     with FlopCounterMode(display=False) as counter:
         network(image).sum().backward()
-    assert step_seconds(recipe, PLAN, Speed(flops=1e9), num_classes=2) == pytest.approx(
+    labels = dataset(tmp_path).labels
+    assert step_seconds(recipe, PLAN, Speed(flops=1e9), labels) == pytest.approx(
         counter.get_total_flops() / 1e9
     )
 

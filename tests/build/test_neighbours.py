@@ -54,8 +54,8 @@ def test_patches_are_cut_with_the_slices_that_the_network_reads(dataset, name):
 
 def test_neighbours_cost_a_step_one_convolution(dataset):
     recipe, speed = load_text("network: unet"), Speed(flops=1e9)
-    with_them = step_seconds(recipe, SLICES, speed, num_classes=2)
-    without = step_seconds(recipe, replace(SLICES, neighbours=0), speed, num_classes=2)
+    with_them = step_seconds(recipe, SLICES, speed, dataset.labels)
+    without = step_seconds(recipe, replace(SLICES, neighbours=0), speed, dataset.labels)
     # 8 more input channels into 4 features, by 9 taps at 32 x 32 places; forward and weights' pass.
     more = 2 * 2 * (8 * 4 * 9 * 32 * 32) * 2
     assert with_them - without == pytest.approx(more / 1e9)
