@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.planning import presets
 from medseg.planning.axes import as_oriented
 from medseg.planning.detection import detection_plan
 from medseg.planning.detection_overlap import plan_overlap
 from medseg.planning.detection_spacing import coarser_spacing
+from medseg.planning.fast import halved
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.network import GIVEN
 from medseg.planning.planner import Planned
+from medseg.planning.preset import Name, Preset
 from medseg.recipe import Recipe
 
 # The keys of plan.yaml that only a detection has.
 KEYS = ("levels", "anchors", "overlap")
+
+
+_WHY_HALF = (
+    "half as many where objects are looked for at full resolution, which costs as much again"
+)
+
+
+def plan_boxes(
+    make: Callable[..., Planned],
+    recipe: Recipe,
+    fingerprint: Fingerprint,
+    edits: Mapping[str, Any],
+    *,
+    preset: Name | Preset,
+) -> Planned:
+    """Plan with levels and anchors, which the cost of a step depends on.
+
+    Args:
+        make: makes the plan of a ``preset`` without them.
+        recipe: see `with_anchors`.
+        fingerprint: likewise.
+        edits: likewise.
+        preset: the fast one gets smaller patches where full resolution is a level: its steps take
+            as long, and there are as many.
+
+    Raises:
+        InputError: as `with_anchors` does.
+    """
+    preset = presets.find(preset)
+    planned = with_anchors(recipe, make(preset=preset), fingerprint, edits)
+    if preset.name != "fast" or planned.plan.levels[0] > 0:
+        return planned
+    return with_anchors(recipe, make(preset=halved(preset, _WHY_HALF)), fingerprint, edits)
 
 
 def with_anchors(

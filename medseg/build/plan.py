@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ def build_plan(
             overrides["spacing"] = coarser[0]
         make = partial(make, overrides=overrides)
         if finds:
-            make = partial(_with_boxes, make, recipe, fingerprint, fixed)
+            make = partial(anchors.plan_boxes, make, recipe, fingerprint, fixed)
         if speed is not None and sized_by_clock(recipe, {**theirs, **(edits or {})}):
             planned = by_clock(recipe, make, speed, LabelScheme.from_dict(fingerprint.labels))
         else:
@@ -136,17 +136,6 @@ def _with_room(recipe: Recipe, fingerprint: Fingerprint, **options: Any) -> Plan
     if context == most.context:
         return planned
     return plan(fingerprint, needs=replace(most, context=context), **options)
-
-
-def _with_boxes(
-    make: Callable[..., Planned],
-    recipe: Recipe,
-    fingerprint: Fingerprint,
-    edits: Mapping[str, Any],
-    **options: Any,
-) -> Planned:
-    """Plan with levels and anchors, which the cost of a step depends on."""
-    return anchors.with_anchors(recipe, make(**options), fingerprint, edits)
 
 
 def _refuse_patch(recipe: Recipe, plan: Plan, wanted: NetworkNeeds) -> None:

@@ -20,8 +20,6 @@ SMALL_IN_STRIDES = 1.5
 LARGE_IN_STRIDES = 4.0
 # Percentile of sizes that stands for the largest boxes.
 LARGEST = 99.5
-# Full resolution has no level: its heads would cost more than all the rest.
-FIRST_LEVEL = 1
 MOST_ANCHORS = 6
 # Mean best IoU that another anchor must add.
 WORTH = 0.02
@@ -141,7 +139,7 @@ def _levels(
         for stage, stride in enumerate(per_stage)
         if (small >= SMALL_IN_STRIDES * stride).all()
     ]
-    first = min(max(fine_enough[-1] if fine_enough else 0, FIRST_LEVEL), last)
+    first = fine_enough[-1] if fine_enough else 0
     mean_stride = np.prod(per_stage, axis=1) ** (1 / voxels.shape[1])
     reaching = [
         stage for stage in range(first, last + 1) if large <= LARGE_IN_STRIDES * mean_stride[stage]
@@ -153,7 +151,7 @@ def _levels(
         f"{_sizes(small / stride)} strides of {_sizes(stride)} long"
     )
     if (small < SMALL_IN_STRIDES * stride).any():
-        why += f" (less than {SMALL_IN_STRIDES:g}, but no finer level is affordable)"
+        why += f" (less than {SMALL_IN_STRIDES:g}, but there is no finer level)"
     why += f", large ones ({LARGE}th) {large / mean_stride[end]:.1f} of the coarsest level's"
     return tuple(range(first, end + 1)), why
 

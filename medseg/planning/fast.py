@@ -20,11 +20,13 @@ class Voxels:
         patch: the most voxels of a patch; by dimensions.
         batch: the most patches of a batch; by dimensions.
         step: the most voxels of a batch; by dimensions.
+        reason: why so many, in words.
     """
 
     patch: Mapping[int, int]
     batch: Mapping[int, int]
     step: Mapping[int, int]
+    reason: str = "fast preset"
 
     def fits(self, patch_size: Sequence[int], activations: int) -> bool:
         """Tell whether the patch is small enough."""
@@ -37,7 +39,7 @@ class Voxels:
 
     def why(self, dims: int) -> tuple[str, str]:
         """Say when a patch is small enough, and how many patches make a batch."""
-        return f"it has at most {self.patch[dims]} voxels (fast preset)", "fast preset"
+        return f"it has at most {self.patch[dims]} voxels ({self.reason})", "fast preset"
 
 
 FAST = Preset(
@@ -103,6 +105,21 @@ def at(rung: Rung) -> Preset:
             patch={n: voxels * rung.patch for n, voxels in limit.patch.items()},
             batch={n: patches * rung.batch for n, patches in limit.batch.items()},
             step={n: voxels * rung.patch * rung.batch for n, voxels in limit.step.items()},
+        ),
+    )
+
+
+def halved(preset: Preset, why: str) -> Preset:
+    """Return the fast preset, or a rung of it, with patches of half as many voxels; and say why."""
+    limit = preset.limit
+    assert isinstance(limit, Voxels)
+    return replace(
+        preset,
+        limit=replace(
+            limit,
+            patch={n: voxels // 2 for n, voxels in limit.patch.items()},
+            step={n: voxels // 2 for n, voxels in limit.step.items()},
+            reason=f"{limit.reason}, {why}",
         ),
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import pytest
 
@@ -65,6 +66,31 @@ def test_large_objects_are_looked_for_at_a_coarser_one():
     assert made.plan.preprocessing.spacing == (2.0, 2.0, 2.0)
     assert "16 voxels" in made.reasons["spacing"]
     assert max(max(size) for level in made.plan.anchors for size in level) < 40
+
+
+DOTS = {"objects": ((0, 2.6, 2.5, 2.4), (0, 2.4, 2.5, 2.6))}
+
+
+@pytest.mark.parametrize("network", ["retina_unet", "retina_net", "centre_net"])
+def test_where_full_resolution_is_a_level_the_fast_preset_has_half_the_voxels(network):
+    fast = "plan: {preset: fast}"
+    usual = planned(fast, network=network)
+    dots = planned(fast, fingerprint(**DOTS), network=network)
+    assert usual.plan.levels[0] > 0 and dots.plan.levels[0] == 0
+    assert 2**17 < prod(usual.plan.patch_size) <= 2**18
+    assert 2**16 < prod(dots.plan.patch_size) <= 2**17
+    assert dots.plan.batch_size == usual.plan.batch_size
+    assert "at most 131072 voxels" in dots.reasons["patch_size"]
+    assert "full resolution" in dots.reasons["patch_size"]
+    assert "full resolution" not in usual.reasons["patch_size"]
+
+
+def test_a_patch_of_ones_own_and_other_presets_stay_where_full_resolution_is_a_level():
+    found = fingerprint(**DOTS)
+    own = planned("plan: {preset: fast, patch_size: [64, 64, 64]}", found)
+    assert own.plan.levels[0] == 0 and own.plan.patch_size == (64, 64, 64)
+    standard = "plan: {preset: standard}"
+    assert planned(standard, found).plan.patch_size == planned(standard).plan.patch_size
 
 
 @pytest.mark.parametrize("text", ["plan: {spacing: 1}", "plan: {preset: standard}"])

@@ -76,7 +76,8 @@ def test_the_plan_is_the_same_every_time():
 
 def test_levels_follow_the_sizes():
     """Small boxes are 1.5 strides of the finest level, large ones 4 of the coarsest."""
-    assert plan(nodules(typical=4)).levels == (1,)
+    assert plan(nodules(typical=4)).levels == (0, 1)
+    assert plan(nodules(typical=6, spread=0.1)).levels[0] == 1
     assert plan(nodules(typical=12)).levels[0] == 2
     wide = np.concatenate([nodules(typical=6, spread=0.1), nodules(typical=40, spread=0.1)])
     assert plan(wide).levels == (1, 2, 3, 4)
@@ -112,11 +113,15 @@ def test_boxes_alike_need_one_anchor_and_varied_ones_more():
     assert "given" in plan(alike, num_anchors=3).reasons["anchors"]
 
 
-def test_full_resolution_has_no_level_unless_it_is_given():
-    tiny = plan(nodules(typical=2))
-    assert tiny.levels == (1,)
-    assert "no finer level" in tiny.reasons["levels"]
-    assert plan(nodules(typical=2), levels=[0, 1]).strides[0] == (1, 1, 1)
+def test_full_resolution_is_a_level_where_small_boxes_are_shorter_than_three_voxels():
+    assert plan(nodules(typical=3.6, spread=0.01)).levels[0] == 1
+    tiny = plan(nodules(typical=2.6, spread=0.01))
+    assert tiny.levels[0] == 0
+    assert tiny.strides[0] == (1, 1, 1)
+    assert "no finer level" not in tiny.reasons["levels"]
+    dots = plan(nodules(typical=1.2, spread=0.01))
+    assert dots.levels[0] == 0
+    assert "less than 1.5, but there is no finer level" in dots.reasons["levels"]
 
 
 def test_a_patch_that_cuts_boxes_says_so():

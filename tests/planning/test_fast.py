@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from medseg.planning.fast import BASE, ENOUGH_STEPS, FAST, LADDER, STEPS_SHARE, at, climb
+from medseg.planning.fast import BASE, ENOUGH_STEPS, FAST, LADDER, STEPS_SHARE, at, climb, halved
 
 USUAL = LADDER[BASE]
 
@@ -45,3 +45,14 @@ def test_rungs_grow():
     assert sizes == sorted(sizes) and len(set(sizes)) == len(sizes)
     limits = [at(rung).limit for rung in LADDER]
     assert all(a.step[3] <= b.step[3] for a, b in pairwise(limits))
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_halved_has_half_the_voxels_in_as_many_patches_and_says_why(rung):
+    whole, half = at(rung), halved(at(rung), "being dear")
+    for dims in (2, 3):
+        assert 2 * half.limit.patch[dims] == whole.limit.patch[dims]
+        assert half.limit.batch == whole.limit.batch
+        assert 2 * half.limit.step[dims] == whole.limit.step[dims]
+        assert half.limit.why(dims)[0].endswith("(fast preset, being dear)")
+    assert half.features == whole.features
