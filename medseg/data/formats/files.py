@@ -91,11 +91,17 @@ def walk_images(root: Path, *, depth: int) -> list[Path]:
     return sorted(found)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a path is a file; one that is too long to be any is none."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises where a name is too long
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: it cannot be opened, is not text or is not JSON; the position is named.
+        InputError: it cannot be opened, is not text, is not JSON, or has a number of more digits
+            than Python reads; the position is named.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -108,8 +114,13 @@ def read_json(path: Path) -> Any:
             found=f"{error.msg} at line {error.lineno}, column {error.colno}",
             remedy="check that the file was copied whole",
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError("is not JSON", file=path, found=str(error)) from error
+    except (ValueError, RecursionError) as error:  # no text, too deep, a number without end
+        raise InputError(
+            "is not JSON",
+            file=path,
+            found=str(error).partition(";")[0],
+            remedy="check that the file was copied whole",
+        ) from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
