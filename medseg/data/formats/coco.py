@@ -19,10 +19,13 @@ Source: Lin et al., arXiv 1405.0312; cocodataset.org/#format-data.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from medseg.data.case import Case
 from medseg.data.formats import datalist, files
@@ -112,18 +115,31 @@ def group(
     return datalist.group(paths, channels=channels, options=options)
 
 
-def _candidates(root: Path) -> list[Path]:
-    """Return the files of COCO in a folder and in those below it, instances before key points."""
+def _documents(root: Path) -> list[Path]:
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     likely = [p for p in folders if p.name.lower() in _FOLDERS]
     found = [p for folder in (root, *likely) for p in sorted(folder.glob("*.json"))]
-    found = [p for p in found if p.name != "dataset.json" and looks_like_coco(p)]
+    return [p for p in found if p.name != "dataset.json" and not p.name.startswith(".")]
+
+
+def _candidates(root: Path) -> list[Path]:
+    """Return the files of COCO in a folder and in those below it, instances before key points."""
+    found = list(filter(looks_like_coco, _documents(root)))
     return [p for p in found if "instances" in p.name] or found
+
+
+def _require_whole(root: Path) -> None:
+    """Refuse to go on without a file that is damaged: it may be what validates."""
+    for path in _documents(root):
+        if not looks_like_coco(path):
+            files.read_json(path)
 
 
 def _sources(root: Path, options: FormatOptions) -> list[Path]:
     if root.is_file():
         return [root]
+    if not options.datalist:
+        _require_whole(root)
     found = [root / options.datalist] if options.datalist else _candidates(root)
     parts = [_part(path, root) for path in found]
     if not found or len(set(parts)) < len(parts):
@@ -172,12 +188,13 @@ def _categories(tables: Mapping[Path, dict[str, Any]]) -> tuple[list[str], dict[
     for source, table in tables.items():
         for where, number, name, _ in _entries(table, "categories", source, "id", "name"):
             number = files.as_int(number, what=f"{where}: id", source=source)
-            if known.setdefault(number, str(name)) != str(name):
+            name = _name(name, where, source)
+            if known.setdefault(number, name) != name:
                 raise InputError(
                     f"{where}: category {number} has two names",
                     file=source,
                     expected=known[number],
-                    found=str(name),
+                    found=name,
                 )
     names = [known[number] for number in sorted(known)]
     if not names or len(set(names)) < len(names):
@@ -189,6 +206,18 @@ def _categories(tables: Mapping[Path, dict[str, Any]]) -> tuple[list[str], dict[
     return names, known
 
 
+def _name(name: Any, where: str, source: Path) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(
+            f"{where} has no name",
+            file=source,
+            expected='text, such as "name": "cell"',
+            found=repr(name)[:80],
+            remedy="name it, or remove the category and its annotations",
+        )
+    return name.strip()
+
+
 def _images(table: Mapping[str, Any], source: Path, root: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     bases = _bases(source, root)
@@ -198,8 +227,8 @@ def _images(table: Mapping[str, Any], source: Path, root: Path) -> dict[int, Pat
         if number in found:
             raise InputError(f"{where}: a second picture with the id {number}", file=source)
         places = [files.inside(base, name, source=source) for base in bases]
-        found[number] = next((place for place in places if place.is_file()), places[0])
-        if not found[number].is_file():
+        found[number] = next(filter(files.is_there, places), places[0])
+        if not files.is_there(found[number]):
             absent.append(str(name))
     if absent:
         raise InputError(
@@ -242,7 +271,7 @@ def _drawn(
                 found=f"category_id {category}",
                 remedy="add it to 'categories', or correct the annotation",
             )
-        crowd = bool(entry.get("iscrowd", 0))
+        crowd = _is_crowd(entry.get("iscrowd"), where, source)
         one = Drawn(where, names[category], _corners(box, where, source), crowd)
         found.setdefault(image, []).append(one)
     for listed in found.values():
@@ -259,4 +288,19 @@ def _corners(box: Any, where: str, source: Path) -> tuple[float, ...]:
             expected="[x, y, width, height]",
             found=repr(box)[:80],
         )
-    return tuple(from_coco([numbers])[0].tolist())
+    with np.errstate(over="ignore", invalid="ignore"):  # what has no end is refused by its place
+        return tuple(from_coco([list(map(_float, numbers))])[0].tolist())
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # whole numbers of JSON may be larger than any float
+        return math.inf
+
+
+def _is_crowd(said: Any, where: str, source: Path) -> bool:
+    if said is None or isinstance(said, bool):
+        return bool(said)
+    number = files.as_int(said, what=f"{where}: iscrowd", source=source)
+    return number != 0

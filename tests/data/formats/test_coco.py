@@ -75,6 +75,12 @@ def test_a_box_is_a_corner_and_a_size_x_first(coco):
     assert dict(found.labels.values) == {"background": 0, "cell": 1, "nucleus": 2}
 
 
+@pytest.mark.parametrize("said", [0, False, None, "0"])
+def test_what_is_no_crowd_is_an_object_however_it_is_written(coco, said):
+    found = formats.read(coco(table(**box(1, 1, 2, 2, iscrowd=said))))
+    assert len(found.cases[0].annotation.objects) == 1
+
+
 def test_crowds_count_in_no_score(coco):
     found = formats.read(coco())
     assert found.cases[0].annotation.ignored == ((0, 0, 12, 20),)
@@ -126,10 +132,15 @@ def box(*numbers, **changes):
         (box(1, 1, 2), "no box"),
         (box(1, 1, "2", 2), "no box"),
         (box(1, 1, True, 2), "no box"),
+        (box(10**400, 1, 2, 2), r"annotations\[0\] has a coordinate that is no finite number"),
+        (box(1e308, 1, 1e308, 2), r"annotations\[0\] has a coordinate that is no finite number"),
+        (box(1, 1, 2, 2, iscrowd="yes"), r"annotations\[0\]: iscrowd must be a whole number"),
         ({"annotations": [{"id": 1}]}, r"annotations\[0\] lacks image_id, category_id, bbox"),
         ({"annotations": [3]}, r"annotations\[0\] lacks"),
         ({"annotations": box(1, 1, 2, 2)["annotations"] * 2}, "the same as"),
         ({"categories": []}, "must have categories"),
+        ({"categories": [{"id": 1, "name": None}]}, r"categories\[0\] has no name"),
+        ({"categories": [{"id": 1, "name": " "}]}, r"categories\[0\] has no name"),
         ({"categories": [{"id": 1, "name": "x"}, {"id": 3, "name": "x"}]}, "of its own name"),
         ({"categories": [{"id": 1, "name": "x"}, {"id": 1, "name": "y"}]}, "two names"),
     ],
@@ -156,6 +167,14 @@ def test_a_picture_that_is_missing_is_refused(coco):
     assert error.value.found == "missing: b.png"
 
 
+def test_a_name_that_is_too_long_for_a_file_is_no_picture(coco):
+    root = coco()
+    state = table(images=[{"id": 7, "file_name": "a" * 5000 + ".png"}], annotations=[])
+    (root / "annotations/instances_train.json").write_text(json.dumps(state))
+    with pytest.raises(InputError, match="lists 1 picture that cannot be found"):
+        formats.read(root)
+
+
 def test_a_path_that_leaves_the_folder_is_refused(coco):
     root = coco()
     state = table(images=[{"id": 7, "file_name": "../../secret.png"}], annotations=[])
@@ -171,6 +190,15 @@ def test_damaged_json_says_where(coco):
     with pytest.raises(InputError, match="not JSON") as error:
         formats.read(path, format="coco")
     assert "line 1" in error.value.found
+
+
+def test_a_damaged_file_is_not_left_out_with_what_it_holds(coco):
+    root = coco()
+    (root / "annotations/instances_val.json").write_text('{"images": [')
+    with pytest.raises(InputError, match="not JSON") as error:
+        formats.read(root)
+    assert error.value.file.name == "instances_val.json"
+    assert len(formats.read(root, options={"datalist": "annotations/instances_train.json"}).cases)
 
 
 def test_real_boxes_come_back_from_a_file_that_pycocotools_reads_as_well(real_data, tmp_path):
