@@ -28,6 +28,7 @@ from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.scheme import Labels, Regions, Settled, settle
 from medseg.data.formats.targets import Objects, require_objects, rule_of, settle_classes
+from medseg.data.formats.unfit import unfit_files
 from medseg.errors import InputError, did_you_mean
 from medseg.objects import ObjectRule
 
@@ -90,7 +91,9 @@ def recognise(root: str | Path) -> Recognition:
         "fits no known data format",
         file=root,
         expected=f"one of these below it{looked}",
-        found=files.first_ten(sorted(p.name for p in root.iterdir())),
+        found="; ".join(
+            [files.first_ten(sorted(p.name for p in root.iterdir())), *unfit_files(root)]
+        ),
         remedy=f"{files.CONVERT}; {_LISTED}" if files.holds_dicom(root) else _DESCRIBE,
     )
 
