@@ -62,6 +62,8 @@ class Annotation:
                 file=self.file,
                 expected=f"{width} numbers ({self.frame}) for an image of {n} axes",
                 found=f"{width if odd is None else len(odd)}",
+                remedy="boxes in pictures have two axes, in volumes three (in a box list zmin and "
+                "zmax, or slice): complete them, or name the right image",
             )
         numbers = np.array(objects, dtype=np.float64).reshape(-1, width)
         if self.frame == "voxels":

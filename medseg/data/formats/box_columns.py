@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medseg.data.formats.tables import header_of
+from medseg.data.formats.tables import Line, header_of
+from medseg.errors import InputError
 
 _SERIES = ("seriesuid", "series_uid", "seriesinstanceuid", "series_instance_uid")
 _IMAGE = ("image", "file", "filename", "case", "id", "patientid", *_SERIES)
@@ -41,6 +42,29 @@ class Columns(NamedTuple):
 def looks_like_boxlist(path: Path) -> bool:
     """Tell whether a file is a table of boxes or of spheres."""
     return path.suffix.lower() in (".csv", ".tsv") and columns_of(header_of(path)) is not None
+
+
+def require_classes(lines: Sequence[Line], kind: str | None) -> None:
+    """Refuse rows without a class where others have one.
+
+    Args:
+        lines: the rows that have a box.
+        kind: the column of the class, if there is one.
+
+    Raises:
+        InputError: naming the first of them; it would be of a class of its own.
+    """
+    if kind is None or not any(line.cells[kind] for line in lines):
+        return
+    bare = next((line for line in lines if not line.cells[kind]), None)
+    if bare is not None:
+        raise InputError(
+            f"line {bare.number}: {kind} is empty",
+            file=bare.file,
+            expected="a class, as other rows have",
+            found="a box without",
+            remedy=f"say what it is; or leave the column {kind} out, where all are of one class",
+        )
 
 
 def columns_of(names: Sequence[str]) -> Columns | None:

@@ -21,7 +21,8 @@ Columns, in any order and case:
 - ``group``: what must not straddle folds; ``split``: ``train``, ``val`` or ``test``.
 
 A row with nothing behind its image says that there is no object in it. An image without a row is
-not part of the data set. Commas, semicolons or tabs.
+not part of the data set; images of one name in several folders are called after their paths.
+Commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ from pathlib import Path
 from medseg.data.annotation import Frame
 from medseg.data.case import Case
 from medseg.data.formats import echonet, files, luna16, series
-from medseg.data.formats.box_columns import Columns, columns_of, looks_like_boxlist
+from medseg.data.formats.box_columns import (
+    Columns,
+    columns_of,
+    looks_like_boxlist,
+    require_classes,
+)
+from medseg.data.formats.box_images import find_images, ids_of
 from medseg.data.formats.channels import rename
 from medseg.data.formats.drawn import Drawn, gather, numbered, require_sound
 from medseg.data.formats.layout import Layout, Recognition
@@ -87,8 +94,9 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
             found=", ".join(header_of(source)) or "no header",
         )
     images = _images(source, columns)
-    places = _places(source, list(images))
+    places = find_images(source, list(images))
     frame: Frame = "spheres" if columns.how in ("lps", "ras") else "voxels"
+    require_classes([line for found in images.values() for line in found.lines], columns.kind)
     drawn = {
         name: _drawn(found.lines, columns, places[name])
         for name, found in images.items()
@@ -98,7 +106,7 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
         require_sound(listed, frame, file=source)
     values = numbered(one.name for found in drawn.values() for one in found)
     order = {name: value - 1 for name, value in values.items()}
-    ids = {name: _id(name, places[name]) for name in images}
+    ids = ids_of(places, source.parent)
     cases = [
         Case(
             ids[name],
@@ -218,44 +226,6 @@ def _united(one: Drawn, other: Drawn, line: Line) -> Drawn:
     pairs = list(zip(one.numbers, other.numbers, strict=True))
     numbers = (*(min(pair) for pair in pairs[:half]), *(max(pair) for pair in pairs[half:]))
     return one._replace(numbers=numbers)
-
-
-def _places(source: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Find the images: by path, by name, or by the series' number."""
-    places = {name: source.parent / Path(name).expanduser() for name in names}
-    missing = [n for n, p in places.items() if not p.is_file() and not series.is_series(p)]
-    if missing:
-        known: dict[str, list[Path]] = {}
-        for path in files.walk_images(source.parent, depth=3):
-            for key in {path.name, files.stem_of(path)}:
-                known.setdefault(key, []).append(path)
-        if any(name not in known for name in missing):
-            for folder, header in series.find(source.parent).items():
-                for key in {header.series, folder.name}:
-                    known.setdefault(key, []).append(folder)
-        twice = next((name for name in missing if len(known.get(name, ())) > 1), None)
-        if twice is not None:
-            raise InputError(
-                f"names {twice}, of which there are several",
-                file=source,
-                expected="a path, where names are not enough",
-                found=files.first_ten([str(path) for path in known[twice]]),
-            )
-        places |= {name: known[name][0] for name in missing if name in known}
-        missing = [name for name in missing if name not in known]
-    if missing:
-        raise InputError(
-            f"is of {files.count(len(missing), 'image')} that cannot be found",
-            file=source,
-            expected=f"a path from {source.parent}, a name or a series' number below it",
-            found=f"missing: {files.first_ten(missing)}",
-            remedy="complete the download, or remove the rows",
-        )
-    return places
-
-
-def _id(name: str, place: Path) -> str:
-    return place.name if place.is_dir() and "/" in name else files.stem_of(Path(name).name) or name
 
 
 def _splits(

@@ -78,18 +78,24 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     names, numbers = _categories(tables)
     order = {name: index for index, name in enumerate(names)}
     parts = {path: _part(path, base) for path in sources}
+    listed = {path: _images(table, path, base) for path, table in tables.items()}
+    often = files.repeated(
+        files.stem_of(path) for path in {p for one in listed.values() for p in one.values()}
+    )
     cases: list[Case] = []
     members: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     crowds = 0
     for source, table in tables.items():
-        images = _images(table, source, base)
+        images = listed[source]
         drawn = _drawn(table, source, images, numbers)
         part = parts[source] if len(sources) > 1 else "train"
         for number, path in images.items():
             found = drawn.get(number, [])
             crowds += sum(one.ignored for one in found)
             known = None if part == "test" else gather(found, "voxels", order, file=source)
-            cases.append(Case(files.stem_of(path), (path,), annotation=known))
+            name = files.stem_of(path)
+            name = files.path_id(path, base) if name in often else name
+            cases.append(Case(name, (path,), annotation=known))
             members[part].append(cases[-1].id)
     files.require_unique(cases, source=base)
     bare = [c.id for c in cases if c.annotation and not c.annotation.objects]

@@ -154,11 +154,11 @@ def _channels(
 
 
 def _case(row: Row, positions: Sequence[int], source: Path) -> Case:
-    images = tuple(source.parent / Path(row.images[i]).expanduser() for i in positions)
+    images = tuple(source.parent / files.from_home(row.images[i]) for i in positions)
     # A test row keeps no label, so that nothing can train on it.
     label = row.label if row.split != "test" else None
     return Case(
-        row.id, images, source.parent / Path(label).expanduser() if label else None, row.group
+        row.id, images, source.parent / files.from_home(label) if label else None, row.group
     )
 
 

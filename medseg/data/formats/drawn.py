@@ -94,12 +94,13 @@ def _require_size(one: Drawn, frame: Frame, file: Path) -> None:
         sizes = tuple(b - a for a, b in zip(lower, upper, strict=True))
         sizes = sizes[:2] if frame == "slices" else sizes  # z0 = z1: one slice
     if any(size < 0 for size in sizes):
+        swapped = frame in ("voxels", "slices")
         raise InputError(
-            f"{one.where} has a negative size: its corners are swapped",
+            f"{one.where} has a negative size" + (": its corners are swapped" if swapped else ""),
             file=file,
-            expected="the lower corner first, then the upper one",
+            expected="the lower corner first, then the upper one" if swapped else "more than 0 mm",
             found=_shown(one.numbers),
-            remedy="swap its corners, or remove the object",
+            remedy=f"{'swap its corners' if swapped else 'correct its size'}, or remove the object",
         )
     if any(size == 0 for size in sizes):
         raise InputError(

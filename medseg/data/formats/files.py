@@ -96,6 +96,14 @@ def is_there(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises where a name is too long
 
 
+def from_home(text: str) -> Path:
+    """Return a path whose ``~`` is the user's home, as it is written where nobody is called so."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -267,6 +275,17 @@ def as_int(value: Any, *, what: str, source: Path | None = None) -> int:
             f"{what} must be a whole number", file=source, found=repr(value)[:80]
         ) from error
     return number
+
+
+def repeated(names: Iterable[str]) -> set[str]:
+    """Return what occurs more than once."""
+    return {name for name, times in Counter(names).items() if times > 1}
+
+
+def path_id(path: Path, base: Path) -> str:
+    """Name a file after its path below ``base``: ``p01/ct.nii.gz`` becomes ``p01_ct``."""
+    below = path.relative_to(base) if path.is_relative_to(base) else Path(path.name)
+    return "_".join((*below.parts[:-1], stem_of(below)))
 
 
 def first_ten(items: Sequence[object]) -> str:

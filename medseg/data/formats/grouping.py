@@ -35,7 +35,7 @@ def group(
             what was found is said), or two cases share an id.
     """
     chosen = FormatOptions.parse(options)
-    inputs = [Path(p).expanduser() for p in paths]
+    inputs = [files.from_home(str(p)) for p in paths]
     module = None if format == "auto" else module_of(format)
     absent = [str(p) for p in inputs if not p.exists()]
     if absent or not inputs:

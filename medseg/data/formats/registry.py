@@ -205,7 +205,7 @@ def _settle(
 
 
 def _resolve(root: str | Path) -> Path:
-    path = Path(root).expanduser()
+    path = files.from_home(str(root))
     whole = path.name in ("dataset.json", "dataset.yaml") or luna16.is_table(path)
     if whole and path.is_file():
         return path.parent

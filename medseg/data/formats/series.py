@@ -39,7 +39,7 @@ def slices_in(folder: Path) -> list[Path]:
 
 def is_series(path: Path) -> bool:
     """Tell whether a path is a folder of DICOM files."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a name is too long
         return False
     with os.scandir(path) as found:
         return any(is_slice(item.name) for item in found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +33,9 @@ class Line:
             raise InputError(
                 f"line {self.number}: {column} is no number",
                 file=self.file,
-                expected="a number",
+                expected="a number" + (" with a decimal point" if "," in text else ""),
                 found=repr(text)[:80],
+                remedy="correct it, or remove the row",
             ) from error
 
     def text_in(self, column: str) -> str:
@@ -44,7 +47,11 @@ class Line:
         text = self.cells[column.lower()]
         if not text or "\0" in text:
             raise InputError(
-                f"line {self.number}: {column} is empty", file=self.file, expected="text"
+                f"line {self.number}: {column} is empty",
+                file=self.file,
+                expected="text",
+                found=repr(text)[:80],
+                remedy="fill it in, or remove the row",
             )
         return text
 
@@ -53,7 +60,7 @@ def header_of(path: Path) -> list[str]:
     """Return the column names of a CSV file in lower case; empty if it is none."""
     try:
         with path.open("rb") as lines:
-            first = lines.readline(100_000).decode("utf-8-sig")
+            first = re.split(rb"[\r\n]", lines.read(100_000), maxsplit=1)[0].decode("utf-8-sig")
             cells = next(csv.reader([first], delimiter=_delimiter(first)), [])
             return [cell.strip().lower() for cell in cells]
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -64,14 +71,23 @@ def read_table(path: Path, wanted: Sequence[str]) -> Iterator[Line]:
     """Read the rows of a CSV file (commas, semicolons or tabs); empty lines are left out.
 
     Raises:
-        InputError: it cannot be opened, is no CSV in UTF-8, lacks a column that is wanted, or a row
-            has another number of cells than the header.
+        InputError: it cannot be opened, is no CSV in UTF-8, has a column twice, lacks one that is
+            wanted, or a row has another number of cells than the header.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        first = text.split("\n", 1)[0]
-        rows = csv.reader(text.splitlines(keepends=True), delimiter=_delimiter(first))
+        first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first))
         names = [cell.strip().lower() for cell in next(rows, [])]
+        twice = next((name for name in names if name and names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"has the column {twice!r} twice",
+                file=path,
+                expected="each column once",
+                found=", ".join(names),
+                remedy="remove or rename one of them",
+            )
         lacking = [column for column in wanted if column.lower() not in names]
         if lacking:
             raise InputError(

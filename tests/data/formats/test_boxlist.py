@@ -134,12 +134,50 @@ def test_a_series_is_found_by_its_number(boxlist, write_series):
         (",nodule,1,2,3,4,6,8", "line 3: image is empty"),
         ("scans/a.nii.gz,nodule,1,2,3", "line 3 has another number of cells"),
         ("scans/gone.nii.gz,nodule,1,2,3,4,6,8", "1 image that cannot be found"),
+        ("a" * 5000 + ",nodule,1,2,3,4,6,8", "1 image that cannot be found"),
+        ("~nobody/a.nii.gz,nodule,1,2,3,4,6,8", "1 image that cannot be found"),
+        ("scans/../scans/a.nii.gz,nodule,1,2,3,4,6,8", "names one image in two ways"),
+        ("scans/a.nii.gz,,11,12,13,14,16,18", "line 3: class is empty"),
     ],
 )
 def test_a_wrong_row_is_refused_by_its_line(boxlist, row, words):
     with pytest.raises(InputError, match=words) as error:
         formats.read(boxlist(CORNERS, ROW, row))
     assert error.value.file.name == "boxes.csv"
+
+
+def test_a_decimal_comma_is_named(boxlist):
+    header, row = (text.replace(",", ";") for text in (CORNERS, ROW))
+    with pytest.raises(InputError, match="line 2: xmin is no number") as error:
+        formats.read(boxlist(header, row.replace(";1;", ";1,5;")))
+    assert error.value.expected == "a number with a decimal point"
+
+
+def test_without_any_class_all_are_of_one(boxlist):
+    found = formats.read(boxlist(CORNERS, ROW.replace("nodule", "")))
+    assert found.labels.foreground == ("object",)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(boxlist, end):
+    root = boxlist(CORNERS, ROW)
+    (root / "boxes.csv").write_bytes(end.join([CORNERS, ROW, ""]).encode("utf-8-sig"))
+    assert formats.read(root).cases[0].annotation.objects == ((1, 2, 3, 4, 6, 8),)
+
+
+def test_a_column_that_is_there_twice_is_refused(boxlist):
+    with pytest.raises(InputError, match="has the column 'class' twice"):
+        formats.read(boxlist(CORNERS + ",class", ROW + ",other"))
+
+
+def test_images_of_one_name_in_two_folders_are_told_apart(boxlist):
+    images = ("p1/ct.nii.gz", "p2/ct.nii.gz")
+    rows = [f"{image},nodule,1,2,3,4,6,8" for image in images]
+    found = formats.read(boxlist(CORNERS, *rows, images=images))
+    assert [(case.id, case.images[0].parent.name) for case in found.cases] == [
+        ("p1_ct", "p1"),
+        ("p2_ct", "p2"),
+    ]
 
 
 def test_rows_that_contradict_each_other_are_refused(boxlist):

@@ -107,6 +107,22 @@ def test_files_of_train_and_val_are_the_fold(coco):
     assert [c.id for c in found.unlabelled] == ["d"]
 
 
+def test_pictures_of_one_name_in_two_folders_are_told_apart(coco):
+    root = coco(table(images=[{"id": 7, "file_name": "a.png"}]), folder="images/left")
+    coco(table(images=[{"id": 7, "file_name": "a.png"}]), folder="images/right")
+    images = [{"id": 7, "file_name": "left/a.png"}, {"id": 8, "file_name": "right/a.png"}]
+    (root / "annotations/instances_train.json").write_text(json.dumps(table(images=images)))
+    assert [case.id for case in formats.read(root).cases] == ["images_left_a", "images_right_a"]
+
+
+def test_a_picture_that_is_listed_twice_is_refused(coco):
+    root = coco()
+    images = [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "a.png"}]
+    (root / "annotations/instances_train.json").write_text(json.dumps(table(images=images)))
+    with pytest.raises(InputError, match="has 1 case id more than once"):
+        formats.read(root)
+
+
 def test_several_files_of_one_part_want_a_choice(coco):
     coco()
     root = coco(table(), "annotations/instances_other.json")
