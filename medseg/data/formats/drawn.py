@@ -28,8 +28,14 @@ class Drawn(NamedTuple):
     ignored: bool = False
 
 
-def require_sound(drawn: Sequence[Drawn], frame: Frame, *, file: Path) -> None:
+def require_sound(drawn: Sequence[Drawn], frame: Frame, *, file: Path, once: bool = True) -> None:
     """Refuse what is no box in any image.
+
+    Args:
+        drawn: objects of one image.
+        frame: what their numbers count in.
+        file: where they were written, for messages.
+        once: whether two may not be the same.
 
     Raises:
         InputError: a number is not finite, corners are swapped, a box or a sphere has no size, or
@@ -47,7 +53,7 @@ def require_sound(drawn: Sequence[Drawn], frame: Frame, *, file: Path) -> None:
             )
         _require_size(one, frame, file)
         key = (one.name, one.numbers)
-        if key in seen:
+        if once and key in seen:
             raise InputError(
                 f"{one.where} is the same as {seen[key]}",
                 file=file,
@@ -59,7 +65,12 @@ def require_sound(drawn: Sequence[Drawn], frame: Frame, *, file: Path) -> None:
 
 
 def gather(
-    drawn: Iterable[Drawn], frame: Frame, names: Mapping[str, int], *, file: Path | None
+    drawn: Iterable[Drawn],
+    frame: Frame,
+    names: Mapping[str, int],
+    *,
+    file: Path | None,
+    shape: tuple[int, ...] | None = None,
 ) -> Annotation:
     """Make an image's annotation of what was drawn in it; ``names`` number the classes from 0."""
     everything = list(drawn)
@@ -70,12 +81,19 @@ def gather(
         tuple(names[one.name] for one in objects),
         file,
         tuple(one.numbers for one in everything if one.ignored),
+        shape,
     )
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
     """Give classes their values, 1 to K, by name."""
     return {name: number for number, name in enumerate(sorted(set(names)), start=1)}
+
+
+def shape_of(*sides: float | None) -> tuple[int, ...] | None:
+    """Return the shape that a file says its image has, rows first; some write 0 for unknown."""
+    known = [int(side) for side in sides if side is not None and 0 < side < math.inf]
+    return tuple(known) if len(known) == len(sides) else None
 
 
 def part_notes(missing: Sequence[str], what: str) -> tuple[str, ...]:

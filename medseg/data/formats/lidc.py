@@ -17,6 +17,7 @@ Source: Armato et al. 2011, doi 10.1118/1.3528204.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -135,7 +136,10 @@ def _readings(root: Path) -> dict[str, tuple[Path, Reading]]:
     found: dict[str, tuple[Path, Reading]] = {}
     everything = (folder / name for folder, names in series.walk(root) for name in names)
     for path in everything:
-        if path.suffix.lower() != ".xml" or not _is_reading(path):
+        if path.suffix.lower() != ".xml":
+            continue
+        if not _is_reading(path):
+            _require_markup(path)
             continue
         reading = read_document(path)
         first, known = found.setdefault(reading.series, (path, reading))
@@ -159,6 +163,14 @@ def _mark(nodule: Element, reader: int, path: Path) -> Marked | None:
     outlined = False
     for roi in nodule.iter("roi"):
         z = number_of(roi, "imageZposition", file=path, what=what)
+        if not math.isfinite(z):
+            raise InputError(
+                f"{what} lies at no place",
+                file=path,
+                expected="a finite <imageZposition>",
+                found=str(z),
+                remedy="correct it, or remove the nodule",
+            )
         outline = _outline(roi, what, path)
         outlined |= len(outline) > 1
         if text_of(roi, "inclusion", file=path, what=what).upper() == "FALSE":
@@ -236,6 +248,23 @@ def _notes(cases: Sequence[Case], readings: Sequence[Reading]) -> tuple[str, ...
     if points:
         notes.append(f"{points} marks of nodules below 3 mm and of other findings, left out")
     return tuple(notes)
+
+
+def _require_markup(path: Path) -> None:
+    """Refuse what is called XML and is none: it may be a reading that was not copied whole."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(2048)
+    except OSError as error:
+        raise InputError("cannot be opened", file=path, found=str(error.strerror)) from error
+    if b"<" not in start or (b"\0" in start and start[:2] not in (b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(
+            "is no XML",
+            file=path,
+            expected="what a reader marked, <LidcReadMessage>, or another document",
+            found=f"{path.stat().st_size} bytes" + (" that are no text" if start else ""),
+            remedy="fetch it again, or remove it",
+        )
 
 
 def _is_reading(path: Path) -> bool:

@@ -124,12 +124,12 @@ def nodules(table: Path, *, ignored: bool = False) -> dict[str, list[Drawn]]:
     found: dict[str, list[Drawn]] = {}
     for row in read_table(table, COLUMNS):
         x, y, z, diameter = (row.number_in(column) for column in COLUMNS[1:])
-        diameter = _UNSIZED if ignored and diameter < 0 else diameter
+        diameter = _UNSIZED if ignored and diameter <= 0 else diameter
         one = Drawn(f"line {row.number}", CLASS, (-x, -y, z, diameter), ignored)
         found.setdefault(row.text_in("seriesuid"), []).append(one)
-    if not ignored:  # the challenge's own list of what is excluded repeats itself
-        for listed in found.values():
-            require_sound(listed, "spheres", file=table)
+    for listed in found.values():
+        # The challenge's own list of what is excluded repeats itself.
+        require_sound(listed, "spheres", file=table, once=not ignored)
     return found
 
 

@@ -157,6 +157,7 @@ def test_a_copy_is_no_second_reading_but_another_text_is(lidc):
         ("<xCoord>1</xCoord>", "<xCoord>1.5</xCoord>", "nodule 7 of reader 1 .* no pixel"),
         ("<xCoord>1</xCoord>", "<xCoord>99999999</xCoord>", "outside of any image"),
         ("<imageZposition>0.0 ", "<imageZposition>up ", "nodule 7 of reader 1: .* no number"),
+        ("<imageZposition>0.0 ", "<imageZposition>nan ", "nodule 7 of reader 1 lies at no place"),
         ("<LidcReadMessage", '<!DOCTYPE a [<!ENTITY e "x">]><LidcReadMessage', "document type"),
     ],
 )
@@ -164,6 +165,21 @@ def test_a_damaged_reading_says_what_is_wrong(lidc, old, new, words):
     with pytest.raises(InputError, match=words) as error:
         formats.read(lidc([AGREED.replace(old, new, 1)]), format="lidc")
     assert error.value.file.name == "000.xml"
+
+
+@pytest.mark.parametrize("content", [b"", b"AGREED", bytes(range(256))])
+def test_what_is_called_xml_and_is_none_is_no_scan_without_a_reading(lidc, content):
+    root = lidc([AGREED])
+    (root / "tcia-lidc-xml/157/001.xml").write_bytes(content)
+    with pytest.raises(InputError, match="is no XML") as error:
+        formats.read(root)
+    assert error.value.file.name == "001.xml" and "bytes" in error.value.found
+
+
+def test_other_xml_is_passed_over(lidc):
+    root = lidc([AGREED])
+    (root / "tcia-lidc-xml/157/001.xml").write_text("<other/>")
+    assert len(formats.read(root).cases) == 1
 
 
 def test_scans_are_grouped_for_prediction_by_their_folders(lidc):

@@ -57,10 +57,23 @@ def test_subsets_are_the_folds_and_scans_without_a_row_negatives(luna):
 
 
 def test_what_is_excluded_counts_in_no_score_even_without_a_size(luna):
-    found = formats.read(luna(excluded=["1.3.2,10,20,30,-1", "1.3.2,1,1,1,3"]))
-    assert found.cases[1].annotation.ignored == ((-10, -20, 30, 10.0), (-1, -1, 1, 3))
+    found = formats.read(
+        luna(excluded=["1.3.2,10,20,30,-1", "1.3.2,1,1,1,3", "1.3.2,1,1,1,3", "1.3.2,2,2,2,0"])
+    )
+    assert found.cases[1].annotation.ignored == (
+        (-10, -20, 30, 10.0),
+        *[(-1, -1, 1, 3)] * 2,
+        (-2, -2, 2, 10.0),
+    )
     assert len(found.cases[1].annotation.objects) == 1
-    assert "2 excluded findings, which count in no score" in found.notes
+    assert "4 excluded findings, which count in no score" in found.notes
+
+
+@pytest.mark.parametrize("row", ["1.3.2,nan,20,30,5", "1.3.2,10,20,30,inf"])
+def test_what_is_excluded_nowhere_or_everywhere_is_refused(luna, row):
+    with pytest.raises(InputError, match="line 2 has a coordinate that is no finite") as error:
+        formats.read(luna(excluded=[row]))
+    assert error.value.file.name == "annotations_excluded.csv"
 
 
 def test_masks_of_lungs_are_no_scans(luna):
