@@ -31,6 +31,8 @@ class Annotation:
         file: where they were written, for messages.
         ignored: like ``objects``, what is neither an object nor background (a crowd, a finding that
             readers disagree about): it counts in no score.
+        shape: of the image that they were drawn in, as ``file`` says (rows, columns); ``None``: it
+            does not say.
     """
 
     frame: Frame
@@ -38,19 +40,37 @@ class Annotation:
     classes: tuple[int, ...] = ()
     file: Path | None = None
     ignored: tuple[tuple[float, ...], ...] = ()
+    shape: tuple[int, ...] | None = None
 
     def boxes(self, grid: Grid) -> Boxes:
         """Return the objects as boxes on the image's grid; they may reach beyond it.
 
         Raises:
-            InputError: they have another number of axes than the image, or tell of axial slices
-                where the image has none.
+            InputError: they have another number of axes than the image, were drawn in one of
+                another shape, or tell of axial slices where the image has none.
         """
+        self._require_shape(grid)
         return Boxes(self._corners(self.objects, grid), np.array(self.classes, dtype=np.int64))
 
     def ignored_boxes(self, grid: Grid) -> Boxes:
         """Return what is ignored as boxes of class 0 on the image's grid; raises as `boxes`."""
         return Boxes(self._corners(self.ignored, grid))
+
+    def _require_shape(self, grid: Grid) -> None:
+        if self.shape is None or self.shape == grid.shape:
+            return
+        turned = self.shape == grid.shape[::-1]
+        raise InputError(
+            "the objects were drawn in an image of another size",
+            file=self.file,
+            expected=f"{_size(grid.shape)} pixels (rows x columns), as the image has",
+            found=_size(self.shape),
+            remedy="the image is turned, by its EXIF orientation perhaps: draw in it as it is "
+            "shown, or store it as it was drawn in"
+            if turned
+            else "draw in the image as it is, or name the right image; or correct what the file "
+            "says of its size",
+        )
 
     def _corners(self, objects: tuple[tuple[float, ...], ...], grid: Grid) -> np.ndarray:
         n = grid.ndim
@@ -87,3 +107,7 @@ class Annotation:
         corners = numbers.copy()
         corners[:, 2], corners[:, 5] = ends.min(axis=1), ends.max(axis=1) + 1
         return corners
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -57,3 +57,14 @@ def test_what_is_ignored_is_no_object_but_has_boxes():
     one = Annotation("voxels", ((1, 2, 3, 4, 5, 6),), (1,), ignored=((0, 0, 0, 1, 1, 1),))
     assert len(one.boxes(grid())) == 1
     assert one.ignored_boxes(grid()).corners.tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
+def test_what_was_drawn_in_an_image_of_another_size_is_refused():
+    picture = Grid.from_spacing((12, 20), (1.0, 1.0))
+    box = ((1, 2, 3, 4),)
+    assert len(Annotation("voxels", box, (0,), shape=(12, 20)).boxes(picture)) == 1
+    for shape, words in (((20, 12), "EXIF"), ((24, 40), "draw in the image as it is")):
+        with pytest.raises(InputError, match="drawn in an image of another size") as error:
+            Annotation("voxels", box, (0,), shape=shape).boxes(picture)
+        assert error.value.expected.startswith("12 x 20 pixels")
+        assert words in error.value.remedy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medseg.data.formats import files, series
+from medseg.data.formats import files, naming, series
 from medseg.errors import InputError
 
 
@@ -45,9 +45,9 @@ def ids_of(places: Mapping[str, Path], base: Path) -> dict[str, str]:
         base: where paths count from.
     """
     named = {name: _id(name, place) for name, place in places.items()}
-    often = files.repeated(named.values())
+    often = naming.repeated(named.values())
     return {
-        name: files.path_id(places[name], base) if known in often else known
+        name: naming.path_id(places[name], base) if known in often else known
         for name, known in named.items()
     }
 

@@ -19,23 +19,20 @@ Source: Lin et al., arXiv 1405.0312; cocodataset.org/#format-data.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medseg.data.case import Case
-from medseg.data.formats import datalist, files
+from medseg.data.formats import datalist, files, naming
 from medseg.data.formats.channels import rename
-from medseg.data.formats.drawn import Drawn, gather, require_sound
+from medseg.data.formats.coco_entries import categories, drawn, pictures
+from medseg.data.formats.drawn import gather
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.peek import picture_channels
 from medseg.errors import InputError
-from medseg.geometry.boxes import from_coco
 from medseg.objects import ObjectRule
 
 NAME = "coco"
@@ -75,26 +72,28 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     if root.is_file() and base.name == "annotations":
         base = base.parent
     tables = {path: _table(path) for path in sources}
-    names, numbers = _categories(tables)
+    names, numbers = categories(tables)
     order = {name: index for index, name in enumerate(names)}
     parts = {path: _part(path, base) for path in sources}
-    listed = {path: _images(table, path, base) for path, table in tables.items()}
-    often = files.repeated(
-        files.stem_of(path) for path in {p for one in listed.values() for p in one.values()}
+    listed = {path: pictures(table, path, _bases(path, base)) for path, table in tables.items()}
+    often = naming.repeated(
+        files.stem_of(path) for path in {p.path for one in listed.values() for p in one.values()}
     )
     cases: list[Case] = []
     members: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     crowds = 0
     for source, table in tables.items():
         images = listed[source]
-        drawn = _drawn(table, source, images, numbers)
+        found = drawn(table, source, images, numbers)
         part = parts[source] if len(sources) > 1 else "train"
-        for number, path in images.items():
-            found = drawn.get(number, [])
-            crowds += sum(one.ignored for one in found)
-            known = None if part == "test" else gather(found, "voxels", order, file=source)
+        for number, (path, shape) in images.items():
+            objects = found.get(number, [])
+            crowds += sum(one.ignored for one in objects)
+            known = None
+            if part != "test":
+                known = gather(objects, "voxels", order, file=source, shape=shape)
             name = files.stem_of(path)
-            name = files.path_id(path, base) if name in often else name
+            name = naming.path_id(path, base) if name in often else name
             cases.append(Case(name, (path,), annotation=known))
             members[part].append(cases[-1].id)
     files.require_unique(cases, source=base)
@@ -174,139 +173,8 @@ def _table(path: Path) -> dict[str, Any]:
     return state
 
 
-def _entries(table: Mapping[str, Any], key: str, source: Path, *wanted: str) -> Iterator[tuple]:
-    """Yield the place of each entry, and the values that it must have."""
-    for index, entry in enumerate(table[key]):
-        where = f"{key}[{index}]"
-        lacking = [name for name in wanted if not isinstance(entry, dict) or name not in entry]
-        if lacking:
-            raise InputError(
-                f"{where} lacks {', '.join(lacking)}",
-                file=source,
-                expected=", ".join(wanted),
-                found=repr(entry)[:80],
-            )
-        yield where, *(entry[name] for name in wanted), entry
-
-
-def _categories(tables: Mapping[Path, dict[str, Any]]) -> tuple[list[str], dict[int, str]]:
-    known: dict[int, str] = {}
-    for source, table in tables.items():
-        for where, number, name, _ in _entries(table, "categories", source, "id", "name"):
-            number = files.as_int(number, what=f"{where}: id", source=source)
-            name = _name(name, where, source)
-            if known.setdefault(number, name) != name:
-                raise InputError(
-                    f"{where}: category {number} has two names",
-                    file=source,
-                    expected=known[number],
-                    found=name,
-                )
-    names = [known[number] for number in sorted(known)]
-    if not names or len(set(names)) < len(names):
-        raise InputError(
-            "must have categories, each of its own name",
-            file=next(iter(tables)),
-            found=files.first_ten(names) or "none",
-        )
-    return names, known
-
-
-def _name(name: Any, where: str, source: Path) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(
-            f"{where} has no name",
-            file=source,
-            expected='text, such as "name": "cell"',
-            found=repr(name)[:80],
-            remedy="name it, or remove the category and its annotations",
-        )
-    return name.strip()
-
-
-def _images(table: Mapping[str, Any], source: Path, root: Path) -> dict[int, Path]:
-    found: dict[int, Path] = {}
-    bases = _bases(source, root)
-    absent = []
-    for where, number, name, _ in _entries(table, "images", source, "id", "file_name"):
-        number = files.as_int(number, what=f"{where}: id", source=source)
-        if number in found:
-            raise InputError(f"{where}: a second picture with the id {number}", file=source)
-        places = [files.inside(base, name, source=source) for base in bases]
-        found[number] = next(filter(files.is_there, places), places[0])
-        if not files.is_there(found[number]):
-            absent.append(str(name))
-    if absent:
-        raise InputError(
-            f"lists {files.count(len(absent), 'picture')} that cannot be found",
-            file=source,
-            expected=f"below {', '.join(str(base) for base in bases)}",
-            found=f"missing: {files.first_ten(absent)}",
-            remedy="complete the download",
-        )
-    return found
-
-
 def _bases(source: Path, root: Path) -> list[Path]:
     """Say where the pictures of a file may lie, the likeliest first."""
     part = source.stem.rsplit("_", 1)[-1]
     near = [source.parent, root / part, root / "images" / part, root / "images", root]
     return [base for base in dict.fromkeys(near) if base.is_dir()]
-
-
-def _drawn(
-    table: Mapping[str, Any], source: Path, images: Mapping[int, Path], names: Mapping[int, str]
-) -> dict[int, list[Drawn]]:
-    found: dict[int, list[Drawn]] = {}
-    wanted = ("image_id", "category_id", "bbox")
-    for where, image, category, box, entry in _entries(table, "annotations", source, *wanted):
-        image = files.as_int(image, what=f"{where}: image_id", source=source)
-        category = files.as_int(category, what=f"{where}: category_id", source=source)
-        if image not in images:
-            raise InputError(
-                f"{where} is of a picture that is not listed",
-                file=source,
-                expected="image_id as the id of an entry under 'images'",
-                found=str(image),
-            )
-        if category not in names:
-            raise InputError(
-                f"{where} is of an unknown class",
-                file=source,
-                expected=", ".join(f"{n} ({name})" for n, name in sorted(names.items())),
-                found=f"category_id {category}",
-                remedy="add it to 'categories', or correct the annotation",
-            )
-        crowd = _is_crowd(entry.get("iscrowd"), where, source)
-        one = Drawn(where, names[category], _corners(box, where, source), crowd)
-        found.setdefault(image, []).append(one)
-    for listed in found.values():
-        require_sound(listed, "voxels", file=source)
-    return found
-
-
-def _corners(box: Any, where: str, source: Path) -> tuple[float, ...]:
-    numbers = box if isinstance(box, list) else []
-    if len(numbers) != 4 or not all(type(number) in (int, float) for number in numbers):
-        raise InputError(
-            f"{where}: bbox is no box",
-            file=source,
-            expected="[x, y, width, height]",
-            found=repr(box)[:80],
-        )
-    with np.errstate(over="ignore", invalid="ignore"):  # what has no end is refused by its place
-        return tuple(from_coco([list(map(_float, numbers))])[0].tolist())
-
-
-def _float(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:  # whole numbers of JSON may be larger than any float
-        return math.inf
-
-
-def _is_crowd(said: Any, where: str, source: Path) -> bool:
-    if said is None or isinstance(said, bool):
-        return bool(said)
-    number = files.as_int(said, what=f"{where}: iscrowd", source=source)
-    return number != 0

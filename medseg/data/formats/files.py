@@ -277,17 +277,6 @@ def as_int(value: Any, *, what: str, source: Path | None = None) -> int:
     return number
 
 
-def repeated(names: Iterable[str]) -> set[str]:
-    """Return what occurs more than once."""
-    return {name for name, times in Counter(names).items() if times > 1}
-
-
-def path_id(path: Path, base: Path) -> str:
-    """Name a file after its path below ``base``: ``p01/ct.nii.gz`` becomes ``p01_ct``."""
-    below = path.relative_to(base) if path.is_relative_to(base) else Path(path.name)
-    return "_".join((*below.parts[:-1], stem_of(below)))
-
-
 def first_ten(items: Sequence[object]) -> str:
     """Join the first ten items with commas and say how many more there are."""
     shown = ", ".join(str(item) for item in items[:10])

@@ -85,7 +85,13 @@ def text_of(element: Element, path: str, *, file: Path, what: str) -> str:
     """
     found = element.findtext(path)
     if found is None or not found.strip():
-        raise InputError(f"{what} has no <{path}>", file=file, expected="text", found="nothing")
+        raise InputError(
+            f"{what} has no <{path}>",
+            file=file,
+            expected="text",
+            found="nothing",
+            remedy="add it, or remove what it is missing from",
+        )
     return found.strip()
 
 
@@ -100,7 +106,11 @@ def number_of(element: Element, path: str, *, file: Path, what: str) -> float:
         return float(text)
     except ValueError as error:
         raise InputError(
-            f"{what}: <{path}> is no number", file=file, expected="a number", found=repr(text)[:80]
+            f"{what}: <{path}> is no number",
+            file=file,
+            expected="a number, with a decimal point",
+            found=repr(text)[:80],
+            remedy="correct it, or remove the object",
         ) from error
 
 

@@ -20,11 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 from medseg.data.case import Case
-from medseg.data.formats import datalist, files
+from medseg.data.formats import datalist, files, naming
 from medseg.data.formats.channels import rename
-from medseg.data.formats.drawn import Drawn, gather, numbered, require_sound
+from medseg.data.formats.drawn import Drawn, gather, numbered, require_sound, shape_of
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.markup import number_of, read_xml, text_of
 from medseg.data.formats.options import FormatOptions
@@ -50,23 +52,26 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     """Read a VOC folder.
 
     Raises:
-        InputError: an XML file is damaged, describes what is no box, or belongs to no picture; a
-            list names a picture that is not there, or one picture both in train and in val.
+        InputError: an XML file is damaged, describes what is no box, or belongs to no picture; two
+            pictures have one name; a list names a picture that is not there, or one picture both in
+            train and in val.
     """
-    pictures = {files.stem_of(path): path for path in files.list_images(root / IMAGES)}
-    documents = _documents(root)
+    pictures = naming.by_stem(files.list_images(root / IMAGES), source=root / IMAGES)
+    documents = naming.by_stem(_documents(root), source=root / ANNOTATIONS, stem=lambda p: p.stem)
     if not pictures or not documents:
         raise InputError(
             "holds no pictures with annotations",
             file=root,
             expected=LOOKED_FOR,
             found=f"{len(pictures)} pictures, {len(documents)} XML files",
+            remedy="complete the download",
         )
     _require_pictures(documents, pictures, root)
     lists = _lists(root, pictures)
     tests = set(lists.get("test", ())) - {i for k, ids in lists.items() if k != "test" for i in ids}
     known = {i for ids in lists.values() for i in ids} or set(pictures)
-    drawn = {name: _drawn(documents[name]) for name in sorted(known - tests) if name in documents}
+    pages = {name: _page(documents[name]) for name in sorted(known - tests) if name in documents}
+    drawn = {name: page.drawn for name, page in pages.items()}
     values = numbered(one.name for found in drawn.values() for one in found)
     order = {name: value - 1 for name, value in values.items()}
     cases = [
@@ -75,7 +80,13 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
             (pictures[name],),
             annotation=None
             if name in tests
-            else gather(drawn.get(name, ()), "voxels", order, file=documents.get(name)),
+            else gather(
+                drawn.get(name, ()),
+                "voxels",
+                order,
+                file=documents.get(name),
+                shape=pages[name].shape if name in pages else None,
+            ),
         )
         for name in sorted(known)
     ]
@@ -96,15 +107,30 @@ def group(
     return datalist.group(paths, channels=channels, options=options)
 
 
-def _documents(root: Path) -> dict[str, Path]:
+def _documents(root: Path) -> list[Path]:
     folder = root / ANNOTATIONS
-    found = sorted(folder.glob("*.xml")) if folder.is_dir() else []
-    return {path.stem: path for path in found if not path.name.startswith(".")}
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if p.suffix.lower() == ".xml" and not p.name.startswith(".")]
 
 
-def _drawn(path: Path) -> list[Drawn]:
+class _Page(NamedTuple):
+    """What an XML file says of its picture: its objects, and rows and columns."""
+
+    drawn: list[Drawn]
+    shape: tuple[int, ...] | None
+
+
+def _page(path: Path) -> _Page:
     """Read the objects of one picture, their corners in voxel edges ``(row, column)``."""
     document = read_xml(path)
+    if document.tag.lower() != "annotation":
+        raise InputError(
+            "is no annotation of Pascal VOC",
+            file=path,
+            expected="<annotation> around everything",
+            found=f"<{document.tag}>"[:80],
+            remedy="export it as Pascal VOC; without any <object> its picture has none",
+        )
     found = []
     for number, element in enumerate(document.iter("object"), start=1):
         where = f"object {number}"
@@ -113,7 +139,14 @@ def _drawn(path: Path) -> list[Drawn]:
         difficult = (element.findtext("difficult") or "0").strip() == "1"
         found.append(Drawn(where, name, tuple(from_voc([box])[0].tolist()), difficult))
     require_sound(found, "voxels", file=path)
-    return found
+    return _Page(found, _shape(document, path))
+
+
+def _shape(document: Element, path: Path) -> tuple[int, ...] | None:
+    sides = ("size/height", "size/width")
+    if any(document.find(side) is None for side in sides):
+        return None
+    return shape_of(*(number_of(document, side, file=path, what="the picture") for side in sides))
 
 
 def _require_pictures(documents: Mapping[str, Path], there: Mapping[str, Path], root: Path) -> None:

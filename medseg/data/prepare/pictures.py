@@ -141,7 +141,7 @@ def _oddities(picture: Any) -> Iterator[str]:
         yield "its colours are YCbCr; read as RGB"
     orientation = picture.getexif().get(_ORIENTATION, 1)
     if orientation in range(2, 9):
-        yield f"turned as its EXIF orientation {orientation} says; its mask must be turned, too"
+        yield f"turned as its EXIF orientation {orientation} says; its mask, or boxes, must be, too"
 
 
 def _pages(picture: Any, path: Path, notes: list[str]) -> Iterator[np.ndarray]:

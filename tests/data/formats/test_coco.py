@@ -75,6 +75,12 @@ def test_a_box_is_a_corner_and_a_size_x_first(coco):
     assert dict(found.labels.values) == {"background": 0, "cell": 1, "nucleus": 2}
 
 
+@pytest.mark.parametrize(("width", "shape"), [(20, (12, 20)), (0, None), ("20", None)])
+def test_the_size_of_a_picture_is_known_where_it_is_said(coco, width, shape):
+    state = table(images=[{"id": 7, "file_name": "a.png", "width": width, "height": 12}])
+    assert formats.read(coco(state)).cases[0].annotation.shape == shape
+
+
 @pytest.mark.parametrize("said", [0, False, None, "0"])
 def test_what_is_no_crowd_is_an_object_however_it_is_written(coco, said):
     found = formats.read(coco(table(**box(1, 1, 2, 2, iscrowd=said))))

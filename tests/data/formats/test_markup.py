@@ -72,8 +72,9 @@ def test_size_has_an_end(tmp_path, monkeypatch):
 def test_a_number_that_is_none_names_the_element(tmp_path):
     path = write(tmp_path, "<a><x>three</x><y/></a>")
     root = read_xml(path)
-    with pytest.raises(InputError, match=r"object 1: <x> is no number"):
+    with pytest.raises(InputError, match=r"object 1: <x> is no number") as error:
         number_of(root, "x", file=path, what="object 1")
+    assert error.value.found == "'three'" and error.value.remedy
     with pytest.raises(InputError, match=r"object 1 has no <y>"):
         number_of(root, "y", file=path, what="object 1")
 

@@ -123,6 +123,42 @@ def test_annotations_of_a_missing_picture_are_refused(voc):
     assert error.value.found == "b.xml"
 
 
+def test_two_pictures_of_one_name_are_refused(voc):
+    root = voc({"a": [an_object()]})
+    Image.new("L", (20, 12)).save(root / "JPEGImages/a.PNG")
+    with pytest.raises(InputError, match="two files are of case a") as error:
+        formats.read(root)
+    assert error.value.found == "a.PNG and a.jpg"
+
+
+def test_the_suffix_of_an_annotation_may_be_in_capitals(voc):
+    root = voc({"a": [an_object()], "b": [an_object()]})
+    (root / "Annotations/b.xml").rename(root / "Annotations/b.XML")
+    assert [len(c.annotation.objects) for c in formats.read(root).cases] == [1, 1]
+
+
+def test_what_is_another_document_is_no_negative(voc):
+    root = voc({"a": [an_object()], "b": []})
+    (root / "Annotations/b.xml").write_text("<html><body/></html>")
+    with pytest.raises(InputError, match="no annotation of Pascal VOC") as error:
+        formats.read(root)
+    assert error.value.file.name == "b.xml" and error.value.found == "<html>"
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        ("<size><width>20</width><height>12</height><depth>3</depth></size>", (12, 20)),
+        ("<size><width>0</width><height>0</height></size>", None),
+        ("<size><width>20</width></size>", None),
+        ("", None),
+    ],
+)
+def test_the_size_of_the_picture_is_known_where_it_is_said(voc, size, shape):
+    found = formats.read(voc({"a": [size, an_object()]}))
+    assert found.cases[0].annotation.shape == shape
+
+
 def test_a_list_with_a_missing_picture_is_refused(voc):
     with pytest.raises(InputError, match="lists 1 picture") as error:
         formats.read(voc({"a": [an_object()]}, train=["a", "x"]))
