@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +40,7 @@ class Annotation:
     classes: tuple[int, ...] = ()
     file: Path | None = None
     ignored: tuple[tuple[float, ...], ...] = ()
-    shape: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = field(default=None, repr=False)
 
     def boxes(self, grid: Grid) -> Boxes:
         """Return the objects as boxes on the image's grid; they may reach beyond it.

@@ -28,7 +28,8 @@ class Case:
         guide: the mask that an earlier stage made of these images, or ``None``.
         annotation: the objects that were drawn in the image, where there is no mask of them.
         instances: of a ``label`` that numbers objects: pairs of a value and the class of that
-            object, an index into the foreground classes; empty: all are of the first.
+            object, an index into the foreground classes; empty: there is no object; ``None``: all
+            that there are are of the first.
     """
 
     id: str
@@ -37,7 +38,7 @@ class Case:
     group: str | None = None
     guide: Path | None = None
     annotation: Annotation | None = None
-    instances: tuple[tuple[int, int], ...] = ()
+    instances: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True)

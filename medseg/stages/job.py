@@ -124,7 +124,7 @@ class Job:
         if dataset.objects is not None:
             meaning += [
                 dataset.objects.to_dict(),
-                [repr((case.annotation, case.instances)) for case in dataset.cases],
+                [repr((case.annotation, case.instances or ())) for case in dataset.cases],
             ]
         return digest(meaning, list(self.data_files.items()))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.data.case import Case
-from medseg.data.formats import files, nnunet
+from medseg.data.formats import files, naming, nnunet
 from medseg.data.formats.channels import select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
@@ -52,7 +52,8 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
 
     Raises:
         InputError: the description or a JSON file is missing or damaged, a case lacks channels, a
-            map has no image or no JSON file, or an instance is of an unknown class.
+            map has no image or no JSON file, a JSON file no map, or an instance is of an unknown
+            class.
     """
     source, inner = _source(root), _inner(root)
     if source is None or inner is None:
@@ -62,13 +63,14 @@ def read(root: Path, *, channels: Sequence[str] | None, options: FormatOptions) 
     positions, names = select(_numbered(state, "modalities", source), channels, source=source)
     images = nnunet.collect(files.list_images(inner / "imagesTr"))
     tests = nnunet.collect(files.list_images(inner / "imagesTs"))
-    maps = {files.stem_of(path): path for path in files.list_images(inner / "labelsTr")}
+    maps = naming.by_stem(files.list_images(inner / "labelsTr"), source=inner / "labelsTr")
     if not images:
         raise InputError(
             "holds no image", file=inner / "imagesTr", expected="files named <case>_0000.nii.gz"
         )
     nnunet.require_complete(images, positions, inner / "imagesTr", names)
     nnunet.require_images(maps, images, inner)
+    _require_maps(maps, inner / "labelsTr")
     cases = [
         Case(
             name,
@@ -124,7 +126,16 @@ def _description(source: Path) -> dict[str, Any]:
 def _numbered(state: Mapping[str, Any], key: str, source: Path) -> tuple[str, ...]:
     listed = files.as_mapping(state.get(key), key=key, source=source)
     what = f"a number under {key!r}"
-    names = {files.as_int(k, what=what, source=source): str(v) for k, v in listed.items()}
+    names = {}
+    for number, name in listed.items():
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(
+                f"{key!r} must name what has number {number}",
+                file=source,
+                expected='{"0": "…", "1": "…"}',
+                found=type(name).__name__,
+            )
+        names[files.as_int(number, what=what, source=source)] = name.strip()
     if not names or sorted(names) != list(range(len(names))):
         raise InputError(
             f"must number its {key} 0, 1, …",
@@ -136,6 +147,19 @@ def _numbered(state: Mapping[str, Any], key: str, source: Path) -> tuple[str, ..
     if len(set(found)) < len(found):
         raise InputError(f"{key!r} names one thing twice", file=source, found=", ".join(found))
     return found
+
+
+def _require_maps(maps: Mapping[str, Path], folder: Path) -> None:
+    alone = [p.name for p in sorted(folder.glob("*.json")) if p.stem not in maps]
+    alone = [name for name in alone if not name.startswith(".")]
+    if alone:
+        raise InputError(
+            f"{files.count(len(alone), 'table')} of instances without a map",
+            file=folder,
+            expected="a map of the same name for each",
+            found=files.first_ten(alone),
+            remedy="complete the download, or remove them",
+        )
 
 
 def _instances(label: Path, name: str, classes: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -155,9 +179,17 @@ def _instances(label: Path, name: str, classes: Sequence[str]) -> tuple[tuple[in
     for key, number in files.as_mapping(state["instances"], key="instances", source=path).items():
         value = files.as_int(key, what="an instance's value", source=path)
         index = files.as_int(number, what=f"instance {key}", source=path)
-        if value < 1 or not 0 <= index < len(classes):
+        if value < 1 or value in found:
             raise InputError(
-                f"instance {key} is of an unknown class" if value > 0 else "instances count from 1",
+                "instances count from 1" if value < 1 else f"instance {value} is listed twice",
+                file=path,
+                expected="each value of the map once; 0 is background",
+                found=f"{key}: {number}",
+                remedy="correct the value, or remove the entry",
+            )
+        if not 0 <= index < len(classes):
+            raise InputError(
+                f"instance {key} is of an unknown class",
                 file=path,
                 expected=", ".join(f"{i} ({name})" for i, name in enumerate(classes)),
                 found=f"{key}: {number}",

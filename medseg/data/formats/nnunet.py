@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.data.case import Case
-from medseg.data.formats import decathlon, files
+from medseg.data.formats import decathlon, files, naming
 from medseg.data.formats.channels import rename, select
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
@@ -177,7 +177,7 @@ def _training(root: Path, state: Mapping[str, Any], source: Path) -> tuple[_Foun
         raise files.no_image(
             root / "imagesTr", named=f"files named <case>_0000{ending or '.nii.gz'}"
         )
-    return collect(images), {files.stem_of(p): p for p in labels}
+    return collect(images), naming.by_stem(labels, source=root / "labelsTr")
 
 
 def _ends(path: Path, ending: Any) -> bool:

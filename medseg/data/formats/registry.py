@@ -27,7 +27,13 @@ from medseg.data.formats.case_ids import hold_out, require_sound_ids, with_group
 from medseg.data.formats.layout import Layout, Recognition
 from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.scheme import Labels, Regions, Settled, settle
-from medseg.data.formats.targets import Objects, require_objects, rule_of, settle_classes
+from medseg.data.formats.targets import (
+    Objects,
+    require_no_map,
+    require_objects,
+    rule_of,
+    settle_classes,
+)
 from medseg.data.formats.unfit import unfit_files
 from medseg.errors import InputError, did_you_mean
 from medseg.objects import ObjectRule
@@ -192,6 +198,7 @@ def _settle(
     """Settle what mask values mean, or of which classes the objects are that a file lists."""
     if rule is not None and rule.source != "components":
         require_objects(labelled, rule)
+        require_no_map(options, rule, source)
         return settle_classes(layout, labelled, labels=labels, regions=regions, source=source)
     settled = settle(
         layout,

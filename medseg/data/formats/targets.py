@@ -9,7 +9,9 @@ from typing import Any
 
 from medseg.data.case import Case
 from medseg.data.formats import files
+from medseg.data.formats.class_names import alike, require_names
 from medseg.data.formats.layout import Layout
+from medseg.data.formats.options import FormatOptions
 from medseg.data.formats.scheme import Labels, Regions, Settled, parse_values
 from medseg.errors import InputError, did_you_mean
 from medseg.labels import LabelScheme
@@ -79,6 +81,22 @@ def require_objects(cases: Sequence[Case], rule: ObjectRule) -> None:
         )
 
 
+def require_no_map(options: FormatOptions, rule: ObjectRule, source: Path) -> None:
+    """Refuse a value map where no value of a mask means a class.
+
+    Raises:
+        InputError: there is one.
+    """
+    if options.value_map:
+        raise InputError(
+            f"data.value_map has no meaning where objects are {rule.source}",
+            file=source,
+            expected="values of masks, which are of classes",
+            found=f"value_map: {dict(options.value_map)}",
+            remedy="leave it out; objects that do not count, remove from the files",
+        )
+
+
 def settle_classes(
     layout: Layout, cases: Sequence[Case], *, labels: Labels, regions: Regions, source: Path
 ) -> tuple[Settled, tuple[Case, ...]]:
@@ -105,6 +123,14 @@ def settle_classes(
     declared = {"object": 1} if layout.values is None else layout.values
     values = parse_values(labels) if isinstance(labels, Mapping) else declared
     values = {name: value for name, value in values.items() if value}
+    below = next((name for name, value in values.items() if value < 0), None)
+    if below is not None:
+        raise InputError(
+            f"data.labels: {below} is below 0",
+            file=source,
+            expected="a whole number from 1 on for each class",
+            found=f"{below}: {values[below]}",
+        )
     if not values:
         raise InputError(
             "no image has an object, so the classes cannot be told",
@@ -113,15 +139,17 @@ def settle_classes(
             found=files.count(len(cases), "image") + " without",
             remedy="name the classes under data.labels, or check that the annotations are there",
         )
-    scheme = LabelScheme(values)
     own = sorted((name for name in declared if declared[name]), key=lambda name: declared[name])
+    if layout.values is not None:
+        require_names(own, cases, source)
+    scheme = LabelScheme(values)
     _require_told(cases, scheme, source)
     place = {name: index for index, name in enumerate(scheme.foreground)}
     order = [place.get(name) for name in own]
     renumbered = tuple(_renumber(case, order, own, scheme) for case in cases)
     idle = _unused(renumbered, scheme)
-    notes = (f"no object is of class {', '.join(idle)}",) if idle else ()
-    return Settled(scheme, {}, notes), renumbered
+    unused = (f"no object is of class {', '.join(idle)}",) if idle else ()
+    return Settled(scheme, {}, (*unused, *alike(scheme.foreground))), renumbered
 
 
 def _parsed(asked: Objects) -> dict[str, Any]:
@@ -161,8 +189,8 @@ def _useful(rule: ObjectRule, source: Path) -> ObjectRule:
 
 
 def _require_told(cases: Sequence[Case], scheme: LabelScheme, source: Path) -> None:
-    silent = [case.id for case in cases if case.annotation is None and not case.instances]
-    if len(scheme.foreground) > 1 and silent and not any(case.instances for case in cases):
+    silent = any(case.annotation is None and case.instances is None for case in cases)
+    if len(scheme.foreground) > 1 and silent:
         raise InputError(
             "nothing says which instance is of which class",
             file=source,
@@ -191,12 +219,15 @@ def _renumber(
     if case.annotation is not None:
         classes = tuple(new(number) for number in case.annotation.classes)
         case = replace(case, annotation=replace(case.annotation, classes=classes))
-    return replace(case, instances=tuple((value, new(number)) for value, number in case.instances))
+    if case.instances is not None:
+        table = tuple((value, new(number)) for value, number in case.instances)
+        case = replace(case, instances=table)
+    return case
 
 
 def _unused(cases: Sequence[Case], scheme: LabelScheme) -> list[str]:
     used = {number for c in cases if c.annotation for number in c.annotation.classes}
-    used |= {number for case in cases for _, number in case.instances}
+    used |= {number for case in cases for _, number in case.instances or ()}
     if not used:  # instance maps of a single class
         return []
     return [name for index, name in enumerate(scheme.foreground) if index not in used]

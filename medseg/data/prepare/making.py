@@ -134,8 +134,8 @@ def key_of(case: Case, settings: str, sources: Sources) -> tuple[str, tuple[Stam
     masks = [mask for mask in (case.label, case.guide) if mask is not None]
     seen = [sources.look(file) for file in (*case.images, *masks)]
     parts = [case.id, settings, *(s.digest for s in seen)]
-    if case.annotation is not None or case.instances:
+    if case.annotation is not None or case.instances is not None:
         drawn = case.annotation and replace(case.annotation, file=None)
-        parts.append(repr((drawn, case.instances)))
+        parts.append(repr((drawn, case.instances or ())))
     key = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
     return key, tuple(stamp for s in seen for stamp in s.stamps)

@@ -95,7 +95,7 @@ def check_instances(values: np.ndarray, case: Case) -> tuple[str, ...]:
 
     Args:
         values: of the map, background (0) or not.
-        case: its `Case.instances` is the table; without one all instances are of one class.
+        case: its `Case.instances` is the table; ``None``: all instances are of one class.
 
     Returns:
         Notes: the values have gaps.
@@ -113,7 +113,7 @@ def check_instances(values: np.ndarray, case: Case) -> tuple[str, ...]:
             expected="0 for background, 1, 2, … for objects",
             found=str(min(found)),
         )
-    if case.instances:
+    if case.instances is not None:
         table = {value for value, _ in case.instances}
         for missing, message, remedy in (
             (table - found, "the table names instances that the map lacks", "from the table"),
@@ -123,7 +123,8 @@ def check_instances(values: np.ndarray, case: Case) -> tuple[str, ...]:
                 raise InputError(
                     message,
                     file=file,
-                    expected=f"the values {_listed(table)}, as {file.stem.split('.')[0]}.json says",
+                    expected=f"the values {_listed(table) or 'none'}, as "
+                    f"{file.stem.split('.')[0]}.json says",
                     found=_listed(found) or "none",
                     remedy=f"remove {_listed(missing)} {remedy}, or add what is missing",
                 )

@@ -78,7 +78,7 @@ def to_volume(
         part = data[first : first + len(raw.data)]
         with np.errstate(over="ignore"):
             part[...] = raw.data
-        _check_finite(part, path)
+        check_finite(part, path)
         first += len(raw.data)
     kinds = dict.fromkeys(raw.dtype for raw in raws)
     notes = dict.fromkeys(note for raw in raws for note in raw.notes)
@@ -132,7 +132,7 @@ def label_volume(
         file = like.header.files[0] if isinstance(like, Volume) and like.header else None
         check_same_grid(raw.grid, path, like=grid, like_file=file, what="label")
     values = raw.data[0]
-    _check_finite(values, path)
+    check_finite(values, path)
     values = mapped(values, value_map or {})
     try:
         index = scheme.to_index(values)
@@ -221,7 +221,12 @@ def mapped(values: np.ndarray, value_map: Mapping[int, int]) -> np.ndarray:
     return out
 
 
-def _check_finite(values: np.ndarray, path: Path) -> None:
+def check_finite(values: np.ndarray, path: Path) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises:
+        InputError: saying how many there are.
+    """
     if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
         return
     nan = int(np.isnan(values).sum())

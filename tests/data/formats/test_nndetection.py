@@ -87,6 +87,7 @@ def test_classes_are_ordered_as_the_recipe_asks(task):
         ({"instances": [0]}, "must be an object"),
         ({"Instances": {}}, "has no 'instances'"),
         ('{"instances": {', "not JSON"),
+        ({"instances": {"1": 0, "01": 0}}, "instance 1 is listed twice"),
     ],
 )
 def test_a_table_that_cannot_be_is_refused_by_its_file(task, state, words):
@@ -99,6 +100,33 @@ def test_a_map_without_a_table_is_refused(task):
     with pytest.raises(InputError, match="no file that gives") as error:
         formats.read(task({**TWO, "c": None}))
     assert error.value.file.name == "c.nii.gz" and "c.json" in error.value.expected
+
+
+def test_a_table_without_a_map_is_refused(task):
+    root = task(TWO)
+    (root / "raw_splitted/labelsTr/gone.json").write_text('{"instances": {}}')
+    with pytest.raises(InputError, match="1 table of instances without a map") as error:
+        formats.read(root)
+    assert error.value.found == "gone.json"
+
+
+def test_an_empty_table_stays_one(task):
+    found = formats.read(task({**TWO, "c": {"instances": {}}}))
+    assert [case.instances for case in found.cases if case.id == "c"] == [()]
+
+
+def test_two_maps_of_one_case_are_refused(task):
+    root = task(TWO)
+    (root / "raw_splitted/labelsTr/b.nii").write_bytes(b"")
+    with pytest.raises(InputError, match="two files are of case b"):
+        formats.read(root)
+
+
+@pytest.mark.parametrize("name", [None, "", ["square"]])
+def test_a_class_without_a_name_is_refused(task, name):
+    state = {**STATE, "labels": {"0": "square", "1": name}}
+    with pytest.raises(InputError, match="must name what has number 1"):
+        formats.read(task(TWO, text=json.dumps(state)))
 
 
 def test_a_map_without_an_image_is_refused(task):

@@ -82,7 +82,7 @@ def test_instance_maps_have_one_class_and_are_not_opened(folders):
     (folders / "labels/a.nii.gz").write_bytes(b"never opened")
     found = formats.read(folders, objects="instances")
     assert dict(found.labels.values) == {"background": 0, "object": 1}
-    assert found.cases[0].instances == () and found.objects == ObjectRule("instances")
+    assert found.cases[0].instances is None and found.objects == ObjectRule("instances")
     assert formats.read(folders, labels={"cell": 1}, objects="instances").labels.foreground == (
         "cell",
     )
@@ -92,6 +92,59 @@ def test_instances_of_several_classes_need_a_table(folders):
     with pytest.raises(InputError, match="which instance is of which class") as error:
         formats.read(folders, labels={"cell": 1, "nucleus": 2}, objects="instances")
     assert "one class" in error.value.remedy
+
+
+def test_a_value_map_is_for_masks(folders):
+    with pytest.raises(InputError, match="value_map has no meaning where objects are instances"):
+        formats.read(folders, objects="instances", options={"value_map": {7: 0}})
+    assert formats.read(folders, objects="components", options={"value_map": {7: 1, 44: 1}})
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Give a function that reads a box list of these classes."""
+
+    def read(*classes, **how):
+        (tmp_path / "a.nii.gz").touch()
+        rows = [f"a.nii.gz,{name},{n},{n},2,2" for n, name in enumerate(classes)]
+        (tmp_path / "boxes.csv").write_text("\n".join(["image,class,x,y,width,height", *rows]))
+        return formats.read(tmp_path, **how)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("background", "'background', which is where no object is"),
+        ("Background", "'Background', which is where no object is"),
+        ("-1", "'-1', which is a number below 0"),
+        ("nod\0ule", "signs that cannot be shown"),
+        ("a\u200bb", "signs that cannot be shown"),
+    ],
+)
+def test_what_is_no_name_of_a_class_is_refused_by_its_file(listed, name, words):
+    with pytest.raises(InputError, match=words) as error:
+        listed("cell", name)
+    assert error.value.file.name == "boxes.csv" and error.value.remedy
+
+
+def test_names_in_any_language_and_numbers_are_names(listed):
+    found = listed("Zelle (groß)", "細胞", "2")
+    assert set(found.labels.foreground) == {"Zelle (groß)", "細胞", "2"}
+
+
+def test_classes_that_differ_in_case_only_are_noted(listed):
+    assert (
+        "classes that differ in their letters' case only: Cell and cell"
+        in listed("cell", "Cell").notes
+    )
+    assert listed("cell", "cells").notes == ()
+
+
+def test_a_class_below_0_is_refused(listed):
+    with pytest.raises(InputError, match="below 0"):
+        listed("cell", labels={"cell": -1})
 
 
 def test_presets_and_regions_are_of_masks(folders):

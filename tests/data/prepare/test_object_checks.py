@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_a_value_of_the_map_that_the_table_lacks_is_refused():
     with pytest.raises(InputError, match="the table lacks") as error:
         check_instances(np.array([0, 1, 2, 3]), CASE)
     assert error.value.found == "1, 2, 3"
+
+
+def test_an_empty_table_says_that_the_map_is_empty():
+    empty = replace(CASE, instances=())
+    assert check_instances(np.array([0, 0]), empty) == ()
+    with pytest.raises(InputError, match="the table lacks") as error:
+        check_instances(np.array([0, 1]), empty)
+    assert error.value.expected == "the values none, as a_map.json says"
 
 
 def test_a_negative_value_is_no_instance():
