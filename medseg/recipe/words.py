@@ -59,7 +59,7 @@ def expectation(annotation: Any, constraints: Iterable[Any] = ()) -> str:
     if annotation == Interval:
         return "a number of steps or a length of time such as 5m"
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
-    limits = "".join(_limit(item) for item in constraints)
+    limits = _limits(constraints)
     if origin is Annotated:
         return expectation(inner[0], inner[1:]) + limits
     if origin in (Union, types.UnionType):
@@ -80,13 +80,16 @@ def _plural(words: str) -> str:
     return words.replace("a list of", "lists of").replace("a mapping", "mappings")
 
 
-def _limit(item: Any) -> str:
+def _limits(constraints: Iterable[Any]) -> str:
     out = []
-    for part in getattr(item, "metadata", None) or [item]:
+    parts = [p for item in constraints for p in getattr(item, "metadata", None) or [item]]
+    for part in parts:
         if isinstance(part, annotated_types.Ge):
             out.append(f" of at least {part.ge}")
         elif isinstance(part, annotated_types.Gt):
             out.append(f" above {part.gt}")
+        elif isinstance(part, annotated_types.Le):
+            out.append(f" of at most {part.le}")
         elif isinstance(part, annotated_types.Lt):
             out.append(f" below {part.lt}")
     return " and".join(out)

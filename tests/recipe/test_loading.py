@@ -168,6 +168,15 @@ def test_mistake_in_an_override_is_reported_as_command_line(write):
             "trainer: {ema: 1.5}",
             "r.yaml:1: trainer.ema: expected a number above 0 and below 1 or null, found 1.5",
         ),
+        (
+            "task: detection\ndetection: {score: 2}",
+            "r.yaml:2: detection.score: expected a number of at least 0 and of at most 1, found 2",
+        ),
+        (
+            "task: detection\ndetection: {connectivity: 4}",
+            "r.yaml:2: detection.connectivity: expected a whole number of at least 1 and of at "
+            "most 3 or null, found 4",
+        ),
         ("plan: {patch_size: [8, 0, 8]}", "r.yaml:1: plan.patch_size.1: expected"),
         (
             "plan: {patch_size: [8, 8, 8], spacing: [1, 1]}",
