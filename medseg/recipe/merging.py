@@ -47,8 +47,10 @@ def merge(base: Node, over: Node, problems: list[Problem], path: Path = ()) -> N
     for key, child in over.value.items():
         below = merged.get(key)
         merged[key] = child if below is None else merge(below, child, problems, (*path, key))
-    # The place of the upper layer: a problem with the whole section is mended there.
-    return Node(merged, over.place)
+    # The place of the upper layer: a problem with the whole section is mended there. The recipe as
+    # a whole stays that of its file, whatever else is said on the command line.
+    whole = not path and over.place.is_command_line
+    return Node(merged, base.place if whole else over.place)
 
 
 def given(trainer: Node | None) -> list[str]:

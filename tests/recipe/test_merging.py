@@ -162,3 +162,10 @@ def test_name_belongs_to_the_file_that_states_it(write):
     recipe = load(write("r.yaml", "extends: a"))
     assert (recipe.name, recipe.run_dir) == ("r", "runs/x")
     assert load("a.yaml").name == "grand"
+
+
+@pytest.mark.parametrize("overrides", [[], ["seed=3"], ["run_dir=other"]])
+def test_what_nobody_says_is_a_matter_of_the_recipes_file(write, overrides):
+    recipe = load(write("r.yaml", "data: {root: /d}"), overrides)
+    assert recipe.at("plan", "patch_size").startswith("r.yaml")
+    assert recipe.at("data", "root") == "r.yaml:1"
