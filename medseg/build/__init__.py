@@ -3,6 +3,7 @@
 Recipes stay above, plain Python arguments below; nothing here decides anything on its own.
 """
 
+from medseg.build.anchors import too_large
 from medseg.build.cascade import (
     first_folder,
     first_is_trained,
@@ -64,6 +65,7 @@ __all__ = [
     "seed_everything",
     "sized_by_clock",
     "start_transfer",
+    "too_large",
     "trains_first",
     "use_of_guide",
     "with_inherited",

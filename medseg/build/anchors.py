@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.labels import LabelScheme
 from medseg.planning import presets
 from medseg.planning.axes import as_oriented
 from medseg.planning.detection import detection_plan
@@ -16,7 +17,9 @@ from medseg.planning.detection_overlap import plan_overlap
 from medseg.planning.detection_spacing import coarser_spacing
 from medseg.planning.fast import halved
 from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.learnable import visible_parts
 from medseg.planning.network import GIVEN
+from medseg.planning.plan import Plan
 from medseg.planning.planner import Planned
 from medseg.planning.preset import Name, Preset
 from medseg.recipe import Recipe
@@ -70,7 +73,8 @@ def with_anchors(
         edits: of plan.yaml: ``levels`` and ``anchors`` of a person's own.
 
     Raises:
-        InputError: there are no objects; or levels or anchors do not fit the network.
+        InputError: there are no objects; the patch is too small to learn any of a class; or levels
+            or anchors do not fit the network.
     """
     plan, orientation = planned.plan, planned.plan.preprocessing.orientation
     sizes, classes = _oriented(fingerprint, orientation)
@@ -83,6 +87,7 @@ def with_anchors(
         levels=recipe.plan.levels or edits.get("levels"),
         num_anchors=recipe.detection.anchors,
     )
+    _require_learnable(recipe, plan, sizes, classes, fingerprint, found.holding_patch)
     overlap, why = _overlap(recipe, fingerprint, edits)
     reasons = {
         **planned.reasons,
@@ -117,6 +122,47 @@ def _oriented(fingerprint: Fingerprint, orientation: str | None) -> tuple[np.nda
         np.array(sizes, dtype=np.float64).reshape(-1, fingerprint.spatial_dims),
         np.array([int(one[0]) for one in found], dtype=np.int64),
     )
+
+
+def too_large(recipe: Recipe, plan: Plan, fingerprint: Fingerprint) -> str | None:
+    """Say how many objects are too large for any patch to show enough of them, else ``None``."""
+    if recipe.task != "detection":
+        return None
+    sizes, _ = _oriented(fingerprint, plan.preprocessing.orientation)
+    parts = visible_parts(sizes / np.asarray(plan.preprocessing.spacing), plan.patch_size)
+    share = float((parts < recipe.detection.min_visible).mean()) if len(parts) else 0.0
+    if not share:
+        return None
+    return (
+        f"{share:.1%} of the objects are too large to be learnt: no patch shows "
+        f"{recipe.detection.min_visible:.0%} of them (detection.min_visible). A larger "
+        "plan.patch_size, or a coarser plan.spacing, would"
+    )
+
+
+def _require_learnable(
+    recipe: Recipe,
+    plan: Plan,
+    sizes: np.ndarray,
+    classes: np.ndarray,
+    fingerprint: Fingerprint,
+    holding: Sequence[int],
+) -> None:
+    """Refuse a patch that shows too little of every object of a class: none would be learnt."""
+    parts = visible_parts(sizes / np.asarray(plan.preprocessing.spacing), plan.patch_size)
+    least = recipe.detection.min_visible
+    names = LabelScheme.from_dict(fingerprint.labels).foreground
+    for number in np.unique(classes).tolist():
+        best = float(parts[classes == number].max())
+        if best < least:
+            raise InputError(
+                f"the patch is too small to learn any object of class {names[number]!r}",
+                file=recipe.at("plan", "patch_size"),
+                expected=f"a patch that shows {least:.0%} of one (detection.min_visible)",
+                found=f"{best:.2%} at most, in {' x '.join(map(str, plan.patch_size))} voxels",
+                remedy=f"plan.patch_size={list(np.maximum(holding, plan.patch_size).tolist())}, a "
+                "coarser plan.spacing, or a smaller detection.min_visible",
+            )
 
 
 def _overlap(

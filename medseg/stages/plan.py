@@ -47,7 +47,11 @@ def run(job: Job) -> Plan:
         reasons[key] = reasons[key].replace(GIVEN, f"edited here; planned was {planned[key]}")
     for key in recipe:
         reasons[key] = reasons.get(key, GIVEN).replace(GIVEN, "set in the recipe")
-    remarks = (build.other_network(job.recipe), build.painted_masks(job.recipe, job.dataset))
+    remarks = (
+        build.other_network(job.recipe),
+        build.painted_masks(job.recipe, job.dataset),
+        build.too_large(job.recipe, final.plan, found),
+    )
     other = [remark for remark in remarks if remark]
     notes = [
         f"Configuration {final.configuration}, preset {build.preset(job.recipe)}.",

@@ -56,6 +56,30 @@ def test_levels_that_a_network_does_not_look_at_are_said(network, levels, said):
     assert ("centre_net looks at the first alone" in reason) == said
 
 
+LARGE = ((0, 60.0, 60.0, 60.0),)
+
+
+def test_objects_of_which_no_patch_shows_enough_are_refused():
+    found = fingerprint(objects=(*LARGE, (1, 6.0, 6.0, 6.0)), overlaps=(0.0, 0.0))
+    found = replace(found, labels={"values": {"background": 0, "a": 1, "b": 2}})
+    small = "plan: {patch_size: 32, spacing: 1}\n"
+    with pytest.raises(InputError, match="too small to learn any object of class 'a'") as error:
+        planned(small, found)
+    # (32 / 60)³ of a cube of 60 voxels.
+    assert error.value.found == "15.17% at most, in 32 x 32 x 32 voxels"
+    assert "plan.patch_size=[64, 64, 64]" in error.value.remedy
+    assert planned(small + "detection: {min_visible: 0.15}\n", found)
+    assert planned("plan: {patch_size: 64, spacing: 1}\n", found)
+
+
+def test_how_many_objects_are_too_large_is_said():
+    found = fingerprint(objects=(*LARGE, *[(0, 6.0, 6.0, 6.0)] * 3), overlaps=(0.0,) * 4)
+    recipe = load_text("task: detection\nnetwork: retina_unet\nplan: {patch_size: 32, spacing: 1}")
+    plan = build.build_plan(recipe, found).plan
+    assert "25.0% of the objects are too large to be learnt" in build.too_large(recipe, plan, found)
+    assert build.too_large(recipe, replace(plan, patch_size=(64, 64, 64)), found) is None
+
+
 def test_small_objects_leave_the_spacing_to_the_data():
     assert planned().plan.preprocessing.spacing == (1.0, 1.0, 1.0)
 
