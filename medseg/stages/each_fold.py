@@ -24,7 +24,7 @@ from medseg.stages import (
     run,
     side_by_side,
 )
-from medseg.stages.foreground import require_in_each_fold
+from medseg.stages.foreground import Counted, objects_in, require_in_each_fold
 from medseg.stages.job import Job
 from medseg.stages.splits import folds_of
 
@@ -123,9 +123,10 @@ def _require_learnable(job: Job) -> None:
     """Look at every fold's labels before hours go into the first."""
     found = inspect.run(job)
     fit.dealt(job)
-    counts = {case.id: case.label_voxels for case in found.cases}
+    voxels = {case.id: case.label_voxels for case in found.cases}
+    counted = objects_in(found) if job.dataset.objects else Counted(voxels, job.dataset.labels)
     folds = folds_of(job.recipe, job.dataset, job.folder.path)
-    require_in_each_fold(counts, folds, job.dataset.labels, splits=job.folder / "splits.json")
+    require_in_each_fold(counted, folds, splits=job.folder / "splits.json")
 
 
 def prepare(job: Job, *, device_too: bool = True) -> None:

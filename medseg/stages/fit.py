@@ -16,7 +16,7 @@ from medseg.stages import device, extend, inspect, preprocess, training
 from medseg.stages.crew import Gathered
 from medseg.stages.device import OnDevice
 from medseg.stages.extend import Amount
-from medseg.stages.foreground import require_foreground
+from medseg.stages.foreground import Counted, objects_in, require_foreground
 from medseg.stages.job import Job
 from medseg.stages.memory import bytes_in_memory
 from medseg.stages.orders import Orders
@@ -62,9 +62,8 @@ def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
         job.guides.require_unseen(val)
     ids = [case.id for case in train], [case.id for case in val]
     for warning in require_foreground(
-        index.counts,
+        _counted(job, index),
         *ids,
-        job.dataset.labels,
         splits=job.folder / "splits.json",
         fold=job.recipe.data.fold,
     ):
@@ -103,6 +102,11 @@ def _fit(job: Job, *, resume: bool, by: Amount | None) -> Path:
     job.folder.record(_stage(job), _state(inputs, extensions))
     extend.note(job, extensions)
     return best
+
+
+def _counted(job: Job, index: CacheIndex) -> Counted:
+    found = inspect.read(job.folder / "fingerprint.json") if job.dataset.objects else None
+    return Counted(index.counts, job.dataset.labels) if found is None else objects_in(found)
 
 
 def cases_in_memory(job: Job, index: CacheIndex) -> int:

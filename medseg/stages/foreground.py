@@ -1,21 +1,51 @@
-"""Whether a fold has something to learn: every class, or region, among its training cases."""
+"""Whether a fold has something to learn: every class, or region, among its training cases.
+
+Of a segmentation voxels are counted, of a detection objects: two classes may share a box, and a
+mask may hold voxels that are too few for an object.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
+from medseg.planning.fingerprint import Fingerprint
 
 _MOST_NAMES = 5
 
 
+class Counted(NamedTuple):
+    """How much each case has of each class.
+
+    Attributes:
+        amounts: case id -> voxels per label index, or objects per class, background first.
+        labels: what the indices mean.
+        of: ``voxels`` or ``objects``.
+    """
+
+    amounts: Mapping[str, Sequence[int]]
+    labels: LabelScheme
+    of: str = "voxels"
+
+
+def objects_in(found: Fingerprint) -> Counted:
+    """Count the objects of each class, or region, in every case."""
+    names = LabelScheme.from_dict(found.labels).foreground
+    amounts: dict[str, list[int]] = {}
+    for case in found.cases:
+        row = amounts.setdefault(case.id, [0] * (len(names) + 1))
+        for one in case.objects or ():
+            row[int(one[0]) + 1] += 1
+    return Counted(amounts, LabelScheme({n: i for i, n in enumerate(names, start=1)}), "objects")
+
+
 def require_foreground(
-    counts: Mapping[str, Sequence[int]],
+    counted: Counted,
     train: Sequence[str],
     val: Sequence[str],
-    labels: LabelScheme,
     *,
     splits: Path,
     fold: int | str,
@@ -23,10 +53,9 @@ def require_foreground(
     """Refuse a fold whose training cases lack a class, or a region.
 
     Args:
-        counts: case id -> voxels per label index, as preprocessed.
+        counted: voxels, or objects, in each case.
         train: ids of the cases to train on.
         val: ids of those held out.
-        labels: the data set's.
         splits: the file that says which case is where.
         fold: its number, or ``all``.
 
@@ -37,14 +66,16 @@ def require_foreground(
         InputError: no training case has any foreground; `InputErrors` names each class, or region,
             that none of them has.
     """
+    counts, labels, of = counted
     learnt = dict(zip(labels.foreground, labels.region_indices(), strict=True))
+    thing = "foreground" if of == "voxels" else "an object"
     what = "region" if labels.regions else "class"
     trained = _together(counts, train, learnt)
     if not any(trained.values()):
         raise InputError(
-            f"fold {fold} has nothing to learn: no training case has foreground",
+            f"fold {fold} has nothing to learn: no training case has {thing}",
             file=splits,
-            expected=f"voxels of {', '.join(learnt)}",
+            expected=f"{of} of {', '.join(learnt)}",
             found=f"only background in {len(train)} preprocessed training cases",
             remedy=_remedy(fold),
         )
@@ -63,7 +94,7 @@ def require_foreground(
     held_out = _together(counts, val, learnt)
     if val and not any(held_out.values()):
         return [
-            f"none of the {len(val)} held-out cases of fold {fold} has foreground: validation "
+            f"none of the {len(val)} held-out cases of fold {fold} has {thing}: validation "
             "cannot tell a good model from a bad one"
         ]
     return [
@@ -74,9 +105,8 @@ def require_foreground(
 
 
 def require_in_each_fold(
-    counts: Mapping[str, Sequence[int]],
+    counted: Counted,
     folds: Sequence[Mapping[str, Sequence[str]]],
-    labels: LabelScheme,
     *,
     splits: Path,
 ) -> None:
@@ -88,9 +118,7 @@ def require_in_each_fold(
     found: list[InputError] = []
     for number, fold in enumerate(folds):
         try:
-            require_foreground(
-                counts, fold["train"], fold["val"], labels, splits=splits, fold=number
-            )
+            require_foreground(counted, fold["train"], fold["val"], splits=splits, fold=number)
         except InputErrors as errors:
             found += errors.problems
         except InputError as error:

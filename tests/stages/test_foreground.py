@@ -6,7 +6,13 @@ import pytest
 
 from medseg.errors import InputError, InputErrors
 from medseg.labels import LabelScheme
-from medseg.stages.foreground import require_foreground, require_in_each_fold
+from medseg.planning.fingerprint import CaseFingerprint, Fingerprint
+from medseg.stages.foreground import (
+    Counted,
+    objects_in,
+    require_foreground,
+    require_in_each_fold,
+)
 
 LABELS = LabelScheme({"liver": 1, "tumour": 2})
 COUNTS = {
@@ -18,7 +24,8 @@ COUNTS = {
 
 
 def look(train: list[str], val: list[str], labels: LabelScheme = LABELS, fold=1) -> list[str]:
-    return require_foreground(COUNTS, train, val, labels, splits=Path("splits.json"), fold=fold)
+    counted = Counted(COUNTS, labels)
+    return require_foreground(counted, train, val, splits=Path("splits.json"), fold=fold)
 
 
 def test_a_fold_that_has_every_class_on_both_sides_is_silent():
@@ -85,8 +92,49 @@ def test_all_folds_are_looked_at_before_the_first():
         {"train": ["empty"], "val": ["both"]},
     ]
     with pytest.raises(InputErrors) as caught:
-        require_in_each_fold(COUNTS, folds, LABELS, splits=Path("splits.json"))
+        require_in_each_fold(Counted(COUNTS, LABELS), folds, splits=Path("splits.json"))
     assert "fold 1 cannot learn class 'tumour'" in str(caught.value)
     assert "fold 2 has nothing to learn" in str(caught.value)
     assert "fold 0" not in str(caught.value)
-    require_in_each_fold(COUNTS, folds[:1], LABELS, splits=Path("splits.json"))
+    require_in_each_fold(Counted(COUNTS, LABELS), folds[:1], splits=Path("splits.json"))
+
+
+def fingerprint(**objects: tuple) -> Fingerprint:
+    cases = tuple(
+        CaseFingerprint(
+            id=name,
+            shape=(9, 9),
+            spacing=(1.0, 1.0),
+            orientation=None,
+            cropped_shape=(9, 9),
+            image_dtype="uint8",
+            label_dtype="boxes",
+            foreground=(),
+            nonzero=(),
+            label_voxels=(81, 0, 0),
+            objects=found,
+        )
+        for name, found in objects.items()
+    )
+    return Fingerprint(("image",), LABELS.to_dict(), cases, ())
+
+
+BOTH = ((0, 3.0, 3.0), (1, 3.0, 3.0))
+
+
+def test_objects_count_whatever_voxels_were_painted_of_them():
+    counted = objects_in(fingerprint(a=BOTH, b=BOTH, c=()))
+    assert dict(counted.amounts) == {"a": [0, 1, 1], "b": [0, 1, 1], "c": [0, 0, 0]}
+    assert require_foreground(counted, ["a"], ["b"], splits=Path("splits.json"), fold=0) == []
+    (warning,) = require_foreground(counted, ["a"], ["c"], splits=Path("splits.json"), fold=0)
+    assert "has an object" in warning
+
+
+def test_training_cases_without_objects_are_refused_for_what_they_lack():
+    counted = objects_in(fingerprint(a=BOTH, b=BOTH[:1], c=()))
+    with pytest.raises(InputError, match="no training case has an object") as error:
+        require_foreground(counted, ["c"], ["a"], splits=Path("splits.json"), fold=0)
+    assert error.value.expected == "objects of liver, tumour"
+    with pytest.raises(InputErrors, match="cannot learn class 'tumour'") as errors:
+        require_foreground(counted, ["b", "c"], ["a"], splits=Path("splits.json"), fold=0)
+    assert errors.value.problems[0].found == "only among those held out: a"
