@@ -21,6 +21,9 @@ from medseg.geometry.objects_in_masks import Instances, of_components
 from medseg.labels import IGNORED, LabelScheme
 from medseg.objects import IGNORED_OBJECT, ObjectRule
 
+# Boxes that are held against their neighbours at once.
+_BLOCK = 256
+
 
 class CaseObjects(NamedTuple):
     """The objects of one case, on its image's own grid.
@@ -164,10 +167,28 @@ def sizes_of(
 def overlaps_of(boxes: Boxes) -> tuple[float, ...]:
     """Give the largest IoU with another of its class of each object that is to be found."""
     boxes = boxes[boxes.classes >= 0]
-    iou = box_iou(boxes.corners, boxes.corners)
-    iou[boxes.classes[:, None] != boxes.classes[None, :]] = 0
-    np.fill_diagonal(iou, 0)
-    return tuple(round(float(best), 4) for best in iou.max(axis=1, initial=0))
+    best = np.zeros(len(boxes))
+    for kind in np.unique(boxes.classes):
+        own = boxes.classes == kind
+        best[own] = _largest_overlaps(boxes.corners[own])
+    return tuple(round(float(iou), 4) for iou in best)
+
+
+def _largest_overlaps(corners: np.ndarray) -> np.ndarray:
+    """Give the largest IoU of each box ``(N, 2n)`` with another; a mask of noise has 100,000."""
+    order = np.argsort(corners[:, 0], kind="stable")
+    corners, n = corners[order], corners.shape[1] // 2
+    best = np.zeros(len(corners))
+    for first in range(0, len(corners), _BLOCK):
+        some = np.arange(first, min(first + _BLOCK, len(corners)))
+        reach = corners[some, n].max()
+        near = np.flatnonzero((corners[:, 0] < reach) & (corners[:, n] > corners[first, 0]))
+        iou = box_iou(corners[some], corners[near])
+        iou[some[:, None] == near[None, :]] = 0
+        best[some] = iou.max(axis=1, initial=0)
+    out = np.zeros(len(corners))
+    out[order] = best
+    return out
 
 
 def paint(boxes: Boxes, shape: Sequence[int], indices: np.ndarray) -> np.ndarray:

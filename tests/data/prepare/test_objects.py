@@ -11,10 +11,11 @@ import pytest
 from medseg.data.annotation import Annotation
 from medseg.data.case import Case, Dataset, Volume
 from medseg.data.prepare.cache import load, prepare_dataset
-from medseg.data.prepare.objects import paint, read_objects, sizes_of
+from medseg.data.prepare.objects import overlaps_of, paint, read_objects, sizes_of
 from medseg.data.prepare.reference_boxes import reference_boxes
 from medseg.errors import InputError
 from medseg.geometry import Grid
+from medseg.geometry.box_iou import box_iou
 from medseg.geometry.boxes import Boxes
 from medseg.labels import LabelScheme
 from medseg.metrics.detection_case import DetectionCase
@@ -192,3 +193,29 @@ def test_damaged_boxes_are_made_anew(tmp_path):
     state = lazy.entry / "case.json"
     state.write_text(state.read_text().replace('"classes": [0, 1]', '"classes": [1, 1]'))
     assert lazy.boxes.classes.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("count", "ndim"), [(0, 3), (1, 2), (700, 2), (700, 3)])
+def test_the_largest_overlap_of_each_object_equals_comparing_all(count, ndim):
+    rng = np.random.default_rng(count)
+    lower = rng.integers(0, 40, (count, ndim))
+    corners = np.hstack([lower, lower + rng.integers(1, 12, (count, ndim))]).astype(float)
+    boxes = Boxes(corners, rng.integers(-1, 3, count))
+    counted = boxes[boxes.classes >= 0]
+    iou = box_iou(counted.corners, counted.corners)
+    iou *= counted.classes[:, None] == counted.classes[None, :]
+    np.fill_diagonal(iou, 0)
+    assert overlaps_of(boxes) == tuple(np.round(iou.max(axis=1, initial=0), 4).tolist())
+
+
+def test_many_objects_take_no_square_of_memory():
+    import tracemalloc
+
+    places = np.stack(np.meshgrid(*[np.arange(0.0, 60, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    boxes = Boxes(np.hstack([places, places + 3]), np.zeros(len(places), dtype=np.int64))
+    tracemalloc.start()
+    try:
+        assert set(overlaps_of(boxes)) == {0.0}
+        assert tracemalloc.get_traced_memory()[1] < len(boxes) ** 2 * 8 / 4
+    finally:
+        tracemalloc.stop()
