@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -23,12 +24,14 @@ def check_objects(fingerprint: Fingerprint, dataset: Dataset) -> None:
 
     Args:
         fingerprint: of ``dataset``.
-        dataset: names its folder.
+        dataset: says what an object is.
 
     Raises:
         InputErrors: naming every class that no image has an object of.
         InputError: no image has any.
     """
+    rule = dataset.objects
+    assert rule is not None
     names = LabelScheme.from_dict(fingerprint.labels).foreground
     cases = [case for case in fingerprint.cases if case.objects is not None]
     seen = {int(one[0]) for case in cases for one in case.objects or ()}
@@ -41,6 +44,7 @@ def check_objects(fingerprint: Fingerprint, dataset: Dataset) -> None:
             remedy="check data.labels; of masks, detection.smallest and detection.objects",
         )
     absent = [name for number, name in enumerate(names) if number not in seen]
+    there = {names[number]: place for place, number in enumerate(sorted(seen), start=1)}
     if absent:
         raise InputErrors(
             [
@@ -50,7 +54,12 @@ def check_objects(fingerprint: Fingerprint, dataset: Dataset) -> None:
                     expected="at least one",
                     found=f"{count(len(fingerprint.object_sizes), 'object')} of "
                     + ", ".join(names[number] for number in sorted(seen)),
-                    remedy="leave it out of data.labels, or data.regions",
+                    remedy="leave it out: "
+                    + (
+                        "of data.labels, or data.regions"
+                        if rule.source == "components"
+                        else f"data.labels={_mapping(there)}"
+                    ),
                 )
                 for name in absent
             ]
@@ -81,6 +90,11 @@ def object_problems(fingerprint: Fingerprint) -> Iterable[str]:
                 f"objects of class {name!r} are tiny: {np.median(sizes):.2g} voxels across in the "
                 "median"
             )
+
+
+def _mapping(values: Mapping[str, int]) -> str:
+    """Write labels as a recipe takes them."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _names(ids: list[str]) -> str:

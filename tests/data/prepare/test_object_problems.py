@@ -55,8 +55,9 @@ def test_no_object_at_all_is_refused():
 
 def test_a_class_without_objects_is_refused_by_name():
     cells = replace(CASE, objects=((0, 10.0, 10.0),))
-    with pytest.raises(InputErrors, match="'platelet'"):
+    with pytest.raises(InputErrors, match="'platelet'") as refused:
         check_objects(fingerprint(cells), dataset("a"))
+    assert refused.value.problems[0].remedy == 'leave it out: data.labels={"cell": 1}'
 
 
 def test_what_is_empty_rare_or_tiny_is_said():
