@@ -72,9 +72,10 @@ def read(run: Path) -> Mapping[str, Any]:
         if cases and task_of(metrics) == "detection":
             sound &= all(metrics[key] for key in ("hit", "iou", "fps"))
             sound &= all("references" in scores for scores in every)
+            sound &= all(set(metrics["classes"]) <= set(case) for case in cases.values())
         if cases and not (sound and metrics["classes"] and metrics["schema"] == 1):
             raise ValueError("no schema 1")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             "this is no metrics.json",
             file=file,

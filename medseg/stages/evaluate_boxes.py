@@ -10,7 +10,7 @@ from medseg import build
 from medseg.data import formats
 from medseg.data.case import Dataset
 from medseg.errors import InputError
-from medseg.inference.detection.found_file import is_boxes
+from medseg.inference.detection.found_file import is_boxes, read_boxes
 from medseg.inference.detection.keep_file import read_for
 from medseg.inference.detection.kept_scores import score_kept
 from medseg.metrics.evaluate_detections import evaluate_detections
@@ -102,10 +102,14 @@ def score(
     dataset = known.dataset
     ids = [case.id for case in dataset.cases]
     both = {case: found[case] for case in ids if case in found}
+    folder = next(iter(found.values())).parent
+    for path in (folder / f"{case}.json" for case in ids if case not in found):
+        if path.is_file():  # named like boxes, and none: reading it says why
+            read_boxes(path)
     if not both:
         raise InputError(
             "no file of boxes has the name of a case",
-            file=next(iter(found.values())).parent,
+            file=folder,
             expected=f"CASE.json, such as {', '.join(f'{case}.json' for case in ids[:3])}",
             found=some([path.name for path in found.values()]),
             remedy="name the files as medseg predict does: after the cases of the data set",

@@ -15,6 +15,7 @@ from medseg.inference.postprocess import stale
 from medseg.stages import count_hits, find, found_cases, plan_boxes
 from medseg.stages.found_cases import Cases
 from medseg.stages.job import Job
+from medseg.stages.names import some
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import digest, files_state
 from medseg.stages.splits import held_out
@@ -134,6 +135,11 @@ def _held_out_boxes(job: Job) -> dict[str, Path]:
     ids = {case for cases in held_out(job.folder.path).values() for case in cases}
     found = find.existing(job.folder / "predictions", job.dataset.cases)
     boxes = {case: path for case, path in found.items() if case in ids}
+    if boxes and (lost := sorted(ids - boxes.keys())):
+        job.report.warn(
+            f"no boxes of {some(lost)}, which trained folds held out: left out of what follows; "
+            "medseg run RECIPE --each-fold finds them"
+        )
     if not boxes:
         raise InputError(
             "this run holds no predictions of held-out cases",

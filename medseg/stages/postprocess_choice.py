@@ -18,6 +18,7 @@ from medseg.metrics.overlap import Empty
 from medseg.recipe import load
 from medseg.stages import evaluate, keep_choice, plan_masks, predict
 from medseg.stages.job import Job
+from medseg.stages.names import some
 from medseg.stages.reporter import Reporter
 from medseg.stages.run_folder import RunFolder, digest, files_state
 from medseg.stages.splits import held_out
@@ -174,6 +175,11 @@ def _held_out_masks(job: Job) -> dict[str, Path]:
     ids = {case for cases in held_out(job.folder.path).values() for case in cases}
     found = predict.existing(job.folder / "predictions", job.dataset.cases)
     masks = {case: path for case, path in found.items() if case in ids}
+    if masks and (lost := sorted(ids - masks.keys())):
+        job.report.warn(
+            f"no masks of {some(lost)}, which trained folds held out: left out of what follows; "
+            "medseg run RECIPE --each-fold predicts them"
+        )
     if not masks:
         raise InputError(
             "this run holds no predictions of held-out cases",

@@ -160,6 +160,9 @@ def test_pictures_are_no_volumes(cli, boxes, phantom, known):
         ('"score": 0.9', '"score": NaN', "no finite number"),
         ('"class": "head"', '"class": "hat"', "no class 'hat'"),
         ('"lower": [', '"lower": [100, ', "these are no boxes"),
+        ("{", "[" * 100_000, "these are no boxes"),
+        ('"score": 0.9', '"score": 1' + "0" * 400, "these are no boxes"),
+        ('"objects"', '"things"', "these are no boxes"),
     ],
 )
 def test_a_damaged_file_is_named(cli, boxes, phantom, known, old, new, word):
@@ -167,6 +170,12 @@ def test_a_damaged_file_is_named(cli, boxes, phantom, known, old, new, word):
     file.write_text(file.read_text().replace(old, new, 1))
     code, _, err = cli("evaluate", boxes, phantom)
     assert code == 2 and file.name in err and word in err
+
+
+def test_a_run_is_not_what_it_predicted(cli, boxes, phantom):
+    (boxes / "recipe.yaml").write_text("task: detection")
+    code, _, err = cli("evaluate", boxes, phantom)
+    assert code == 2 and "this is a run" in err and "boxes/predictions" in err
 
 
 def test_names_that_fit_no_case_are_refused(cli, boxes, phantom):

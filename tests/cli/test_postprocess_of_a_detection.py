@@ -164,6 +164,14 @@ def test_without_held_out_boxes_the_command_that_makes_them_is_named(cli, run):
     assert code == 2 and "medseg run RECIPE" in err and "held-out" in err
 
 
+def test_held_out_cases_without_boxes_are_named(cli, run):
+    lost = sorted((run / "predictions").glob("*.json"))[0]
+    lost.unlink()
+    code, _, err = cli("postprocess", run)
+    assert code == 0 and f"no boxes of {lost.stem}, which trained folds held out" in err
+    assert metrics_of(run)["n_cases"] == 5
+
+
 def test_a_damaged_prediction_is_named(cli, run):
     file = sorted((run / "predictions").glob("*.json"))[0]
     file.write_text(file.read_text().replace('"score": ', '"score": NaN, "was": ', 1))

@@ -22,6 +22,7 @@ _OF_MASKS = {"labels": "--labels", "empty": "--empty", "value_map": "--value-map
 def act(arguments: Namespace) -> None:
     """Compare a folder of masks with another, or a folder of boxes with a data set."""
     say = reporter(arguments)
+    _refuse_run(arguments.predictions)
     boxes = evaluate_boxes.boxes_in(arguments.predictions)
     curves = arguments.output.with_name(count_hits.PICTURE) if arguments.output and boxes else None
     for path in (arguments.output, curves):
@@ -42,6 +43,17 @@ def act(arguments: Namespace) -> None:
         draw_froc(metrics, curves)
     evaluate.show(say, metrics)
     print_json(arguments, metrics)
+
+
+def _refuse_run(path: Path) -> None:
+    if (path / "recipe.yaml").is_file():
+        raise InputError(
+            "this is a run, not what it predicted",
+            file=path,
+            expected="a folder of masks or boxes",
+            found="recipe.yaml, predictions/ and other files of a run",
+            remedy=f"medseg evaluate {path / 'predictions'} …; its own scores are in metrics.json",
+        )
 
 
 def _masks(arguments: Namespace, say: Reporter) -> dict[str, Any]:

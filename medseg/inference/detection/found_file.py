@@ -12,6 +12,16 @@ import numpy as np
 from medseg.errors import InputError, did_you_mean
 from medseg.inference.detection.result import Detections
 
+# Too deep, and numbers larger than any float, are damage as well.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 _EXPECTED = "the file that medseg predict writes: grid, classes, and objects with score and voxels"
 
 
@@ -21,7 +31,7 @@ def is_boxes(path: Path) -> bool:
         return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         # Named like one and broken: reading it says so.
         return path.name not in ("labels.json", "metrics.json")
     return isinstance(content, dict) and "objects" in content and "grid" in content
@@ -45,7 +55,7 @@ def read_boxes(path: Path | str, *, classes: Sequence[str] | None = None) -> Det
         found = Detections.from_dict(content)
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise InputError(
             "there is no such file" if not path.exists() else "these are no boxes",
             file=path,
@@ -67,7 +77,7 @@ def _check_classes(path: Path, content: Mapping[str, Any], classes: Sequence[str
             raise InputError(
                 f"there is no class {unknown[0]!r}",
                 file=path,
-                expected=", ".join(allowed),
+                expected=", ".join(allowed) or "no class at all",
                 found=", ".join(unknown),
                 remedy=did_you_mean(unknown[0], allowed)
                 or "boxes and references must name the classes alike",

@@ -48,6 +48,10 @@ class KeepRule:
             values = {str(label): _number(name, value) for label, value in given.items()}
             if any(value < 0 for value in values.values()):
                 raise InputError(f"{name} must not be negative", found=str(values))
+            if name == "score" and any(value > 1 for value in values.values()):
+                raise InputError(
+                    "no box has so high a score", expected="between 0 and 1", found=str(values)
+                )
             object.__setattr__(self, name, values)
 
     @classmethod
@@ -80,7 +84,12 @@ class KeepRule:
             InputError: it is not in ``[0, 1]``.
         """
         if not 0 <= score <= 1:
-            raise InputError("this is no score", expected="between 0 and 1", found=f"{score}")
+            raise InputError(
+                "this is no score",
+                expected="between 0 and 1",
+                found=f"{score}",
+                remedy="such as --score 0.5; of no file to keep all boxes: --postprocessing none",
+            )
         return replace(self, score=dict.fromkeys(classes, score))
 
     def in_words(self) -> list[str]:

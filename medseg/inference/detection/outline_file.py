@@ -70,7 +70,7 @@ def _table(path: Path) -> dict[int, str]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {int(one["value"]): str(one["class"]) for one in content["instances"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise InputError(
             "this does not say what outlines are of",
             file=path,

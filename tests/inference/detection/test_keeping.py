@@ -57,6 +57,8 @@ def test_a_rule_survives_its_plain_form():
         ({"nms": True}, "nms must be a number"),
         ({"score": 0.5}, "score has a number for each class"),
         ({"score": {"nodule": -1}}, "score must not be negative"),
+        ({"score": {"nodule": 2}}, "so high a score"),
+        ({"min_size": {"nodule": -4}}, "min_size must not be negative"),
         ({"min_size": {"nodule": float("nan")}}, "min_size must be a number"),
         ({"mni_size": {}}, "nothing about boxes has this name"),
         ([], "does not say which boxes are kept"),
