@@ -267,6 +267,7 @@ _DEFAULT = """\
 # Nodules in artificial CT, as in the quickstart of detection.
 extends: base/ct
 task: detection
+plan: {{levels: [1, 2]}}  # MONAI's windows fail where full resolution is one of several levels
 data: {{format: phantom, phantom: {{kind: nodules, cases: {cases}, seed: 0}}, folds: 3}}
 """
 
